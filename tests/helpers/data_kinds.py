@@ -524,6 +524,30 @@ READ = (
         expected={("nine, or so", "a"), ("ten, it's said", "b")},
         says="texts from the column 'text', labels from 'label'",
     ),
+    Kind(
+        "numbers with decimal commas (`3,5`) in a file with semicolons",
+        "numbers, and a note; in other files names, and a warning",
+        "d.csv",
+        "Ticket text;rating\nnine;3,5\nten;4\n",
+        expected={("nine", 3.5), ("ten", 4.0)},
+        says="numbers with decimal commas in the column 'rating'",
+    ),
+    Kind(
+        "numbers with decimal commas elsewhere",
+        "names, and a warning; with `data.regression = true` numbers",
+        "d.tsv",
+        "text\tlabel\nnine\t3,5\nten\t4,0\n",
+        expected={("nine", "3,5"), ("ten", "4,0")},
+        says="labels such as '3,5' look like numbers with a decimal comma",
+    ),
+    Kind(
+        "labels with a separator between them (`neg|food`), whose parts come back",
+        "labels of their own; a warning names `--label-separator`",
+        "d.csv",
+        "text,label\nnine,a|x\nten,b|x\nsix,a|y\nfive,b|y\n",
+        expected={("nine", "a|x"), ("ten", "b|x"), ("six", "a|y"), ("five", "b|y")},
+        says="labels such as 'a|x', 'b|x', 'a|y' seem to be several labels with '|' between them",
+    ),
 )
 
 REFUSED = (

@@ -1,5 +1,6 @@
 """Labels in columns of zeros and ones, and labels that stand for none."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,17 @@ def test_a_model_that_knows_minus_one_keeps_it(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "d.jsonl", [{"text": f"t {n}", "label": n} for n in (0, 1, 2, -1)])
     model = ModelFacts(labels=("-1", "0", "1", "2"), multi_label=False, regression=False, pairs=False)
     assert len(load_split(LabelReader, DataSettings(path=str(path)), model=model)) == 4
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("food/sweet", "food/salty", "talk/news"), ("card, lost", "card, new", "account"), ("a+", "a-", "b+")],
+)
+def test_labels_of_levels_and_of_prose_are_not_taken_for_several(
+    tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    path = tmp_path / "d.jsonl"
+    rows = [{"text": f"text {row}", "label": label} for row, label in enumerate(labels * 2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = load_dataset(LabelReader, DataSettings(path=str(path), validation=str(path), test=str(path)))
+    assert not any("--label-separator" in line for line in data.warnings)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ftool.data.dataset import Dataset
 from ftool.data.label_policy import ModelFacts
 from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.labels import LabelledText, LabelReader
+from ftool.data.rows.similarity import SimilarityReader
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -183,3 +185,22 @@ def test_other_numbers_than_the_models_are_refused(
     path = table(tmp_path, ("text", *columns), ROWS)
     with pytest.raises(DataError, match=message):
         load_split(LabelReader, DataSettings(path=str(path), **settings), model=model)
+
+
+def test_decimal_commas_are_numbers_only_where_they_can_be_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("text;label\nnine;2,27\nten;2\n", encoding="utf-8")
+    settings = DataSettings(path=str(path), validation=str(path), test=str(path))
+    several = load_dataset(LabelReader, replace(settings, label_separator=","))
+    assert several.labels == ("2", "27")
+    assert load_dataset(LabelReader, settings).train.examples[0].scores == (2.27,)
+    path.write_text("text\tlabel\nnine\t2,27\nten\t2\n", encoding="utf-8")
+    assert load_dataset(LabelReader, settings).labels == ("2", "2,27")
+    assert load_dataset(LabelReader, replace(settings, regression=True)).train.examples[0].scores == (2.27,)
+
+
+def test_scores_of_pairs_may_have_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("sentence1;sentence2;score\na;b;3,5\nc;d;4\n", encoding="utf-8")
+    settings = DataSettings(path=str(path), validation=str(path), test=str(path))
+    assert [one.score for one in load_dataset(SimilarityReader, settings).train.examples] == [3.5, 4.0]

@@ -32,6 +32,7 @@ class Table:
         class_names: a dict from each column of class numbers to the class names in the order of their numbers; empty if
             the source stores no class names.
         warnings: one line for each problem of the source that a person should check.
+        delimiter: the character between the cells of a CSV file; empty for other sources.
         notes: one line for each decision that was made about the source, such as which column names the splits.
     """
 
@@ -41,6 +42,7 @@ class Table:
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    delimiter: str = ""
 
     @property
     def numbers(self) -> list[int]:

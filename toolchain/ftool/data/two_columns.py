@@ -82,7 +82,7 @@ def _are_texts_and_labels(first: Sequence[Cell], second: Sequence[Cell]) -> bool
 
 def _come_back(labels: Sequence[Cell], different: int) -> bool:
     """Whether labels come back in other rows, or are numbers with decimal places."""
-    numbers = [number_of(label) for label in labels]
+    numbers = [number_of(label.replace(",", ".") if isinstance(label, str) else label) for label in labels]
     are_scores = None not in numbers and any(number and not number.is_integer() for number in numbers)
     are_lists = all(isinstance(label, list | dict) for label in labels)
     return are_scores or are_lists or different <= _LARGEST_SHARE * len(labels)

@@ -1,6 +1,8 @@
 """Example class and row reader for texts, or pairs of texts, with labels or regression targets."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,7 +15,7 @@ from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
 from ftool.data.rows.label_columns import join_label_columns
 from ftool.data.rows.label_names import read_label_names
-from ftool.data.rows.number_cells import are_scores, are_shares, number_cells, several_in
+from ftool.data.rows.number_cells import are_scores, are_shares, number_cells, several_in, with_decimal_points
 from ftool.data.rows.unlabelled import placeholder_of, without_placeholder
 from ftool.data.table import Cell, Table
 from ftool.data.two_columns import ignored_columns, with_only_columns
@@ -22,6 +24,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import nearest
 
 _SEPARATORS = (",", ";", "|", "/", "+")  # that may stand between several labels of a text
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class LabelReader(RowReader[LabelledText]):
         chosen = with_only_columns(settings, first_of(tables))
         self._only_columns = chosen is not settings
         settings = chosen
+        if model is None or model.regression:
+            tables = with_decimal_points(tables, LABEL, settings.label, settings)
         known = () if model is None else tuple(model.labels)
         if not settings.regression and (model is None or not {"-", "-1"} & set(model.labels)):
             tables = _labelled(tables, settings)
@@ -312,21 +317,42 @@ def _labelled(tables: Mapping[str, Table], settings: DataSettings) -> Mapping[st
 
 
 def _joined_labels(split: Split[LabelledText]) -> list[str]:
-    """Return a list with one warning if some labels are other labels with a separator between them; else no warning."""
-    labels = dict.fromkeys(label for one in split.examples for label in one.labels)
-    for separator in _SEPARATORS:
-        joined = [
-            label
-            for label in labels
-            if separator in label and all(part.strip() in labels for part in label.split(separator))
+    """Return a list with one warning if some labels seem to be several, with a separator between them; else no warning.
+
+    Their parts are labels too; or most labels have such parts, and most parts come back in another label.
+    """
+    labels = list(dict.fromkeys(label for one in split.examples for label in one.labels))
+    with_comma = [label for label in labels if _DECIMAL_COMMA.fullmatch(label)]
+    if len(with_comma) > len(labels) / 2:
+        return [
+            f"{split.source}: labels such as {with_comma[0]!r} look like numbers with a decimal comma, and are "
+            "read as names; write them with a point, or, if they are several labels, use --label-separator ','"
         ]
+    for separator in _SEPARATORS:
+        parts_of = {label: _parts(label, separator) for label in labels if separator in label}
+        joined = [label for label, parts in parts_of.items() if all(part in labels for part in parts)]
         if joined:
-            listed = ", ".join(map(repr, joined[:3]))
-            return [
-                f"{split.source}: labels such as {listed} are other labels with {separator!r} between them, and are "
-                f"read as labels of their own; with --label-separator '{separator}' a text has several labels"
-            ]
+            what = f"are other labels with {separator!r} between them, and"
+        elif 2 * len(parts_of) > len(labels) and _come_back(parts_of.values()):
+            joined, what = list(parts_of), f"seem to be several labels with {separator!r} between them, but"
+        else:
+            continue
+        listed = ", ".join(map(repr, joined[:3]))
+        return [
+            f"{split.source}: labels such as {listed} {what} are read as labels of their own; with "
+            f"--label-separator '{separator}' a text has several labels"
+        ]
     return []
+
+
+def _parts(label: str, separator: str) -> list[str]:
+    return [part.strip() for part in label.split(separator)]
+
+
+def _come_back(labels: Iterable[Sequence[str]]) -> bool:
+    """Whether most of the parts of labels are parts of several labels."""
+    counts = Counter(part for parts in labels for part in dict.fromkeys(parts))
+    return sum(count > 1 for count in counts.values()) > len(counts) / 2
 
 
 def _unnamed(labels: Sequence[str]) -> bool:

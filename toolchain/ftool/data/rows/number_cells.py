@@ -1,19 +1,21 @@
 """Read the cells of a label column as regression targets: each cell holds a number, or several numbers."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftool.data.cell_literals import BadLiteralError, read_literal
 from ftool.data.cells import BadRows, column_numbers, is_missing, number_of
-from ftool.data.columns import LABEL, find_column
+from ftool.data.columns import LABEL, Column, find_column, optional_column
 from ftool.data.label_policy import ModelFacts
 from ftool.data.rows.base import first_of
 from ftool.data.rows.label_names import names_for
-from ftool.data.table import Cell, Table
+from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
+_WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _MAX_STRAY_RATIO = 0.1  # largest ratio of cells that are not numbers to cells that are, in a column of scores
 _SHARE_GAP = 0.01  # from 1, in the sum of rounded shares
 
@@ -89,6 +91,48 @@ def number_cells(
             "column for each, in this order, with --label-column NAME,NAME,…"
         )
     return NumberCells(names, unnamed=not own)
+
+
+def with_decimal_points(
+    tables: Mapping[str, Table], column: Column, name: str | None, settings: DataSettings
+) -> Mapping[str, Table]:
+    """Return the tables with points for decimal commas in a column of numbers, and with a note about this.
+
+    In files whose cells a semicolon separates, as where numbers have decimal commas, and if numbers are asked for, such
+    a column holds numbers. In others, `3,5` may be two labels.
+    """
+    several = settings.label_separator or settings.multi_label or settings.label_names
+    if several or settings.regression is False:
+        return tables
+    places = {split: optional_column(table, column, name) for split, table in tables.items()}
+    cells = [
+        cell
+        for split, table in tables.items()
+        if (found := places[split]) is not None
+        for cell in table.cells(found)
+        if not is_missing(cell)
+    ]
+    semicolons = all(table.delimiter == ";" for table in tables.values())
+    numbers = [isinstance(cell, str) and _WITH_COMMA.fullmatch(cell.strip()) for cell in cells]
+    if not (semicolons or settings.regression) or not all(numbers) or not any("," in cell for cell in cells):
+        return tables
+    return {split: _with_points(table, places[split]) for split, table in tables.items()}
+
+
+def _with_points(table: Table, name: str | None) -> Table:
+    if name is None:
+        return table
+    place = table.columns.index(name)
+    rows = [
+        Row(row.number, tuple(_point(cell) if one == place else cell for one, cell in enumerate(row.cells)))
+        for row in table.rows
+    ]
+    note = f"{table.source}: numbers with decimal commas in the column {name!r}"
+    return replace(table, rows=rows, notes=(*table.notes, note))
+
+
+def _point(cell: Cell) -> Cell:
+    return cell.replace(",", ".") if isinstance(cell, str) else cell
 
 
 def several_in(cell: Cell) -> Sequence[Cell] | Mapping[str, Cell] | None:

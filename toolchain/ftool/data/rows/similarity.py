@@ -18,6 +18,7 @@ from ftool.data.columns import ANCHOR, NEGATIVE, POSITIVE, SCORE, find_column, o
 from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.rows.base import RowReader
+from ftool.data.rows.number_cells import with_decimal_points
 from ftool.data.splits import same_text
 from ftool.data.table import Table
 from ftool.errors import DataError
@@ -106,6 +107,7 @@ class SimilarityReader(RowReader[SimilarPair]):
     def __init__(
         self, tables: Mapping[str, Table], settings: DataSettings, model: ModelFacts | None = None
     ) -> None:
+        tables = with_decimal_points(tables, SCORE, settings.score, settings)
         super().__init__(tables, settings, model)
         self._groups: Mapping[str, str] = {}
         own = self._columns(self.first)

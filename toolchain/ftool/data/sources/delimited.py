@@ -6,14 +6,16 @@ quoting, as its registration with IANA says: a quotation mark is part of the tex
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ftool.data.cells import BadRows
 from ftool.data.columns import is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
+from ftool_runtime.text.csv_form import csv_form
 from ftool_runtime.text.rows import Row as Parsed
-from ftool_runtime.text.rows import RowError, csv_rows, tsv_rows
+from ftool_runtime.text.rows import RowError, csv_rows, named_delimiter, tsv_rows
 
 _SEPARATORS = ("\t", "|", ";", ",")
 _SNIFFED_LINES = 200  # lines read to recognise a table in a text file
@@ -26,8 +28,11 @@ def read_csv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     each column.
     """
     lines = io.StringIO(file.text, newline="")
-    rows = csv_rows(lines, columns=None if columns is None else len(columns), known=is_usual)
-    return _table(file.source, rows, columns, "put quotes around a text with commas or line breaks")
+    count = None if columns is None else len(columns)
+    rows = csv_rows(lines, columns=count, known=is_usual)
+    table = _table(file.source, rows, columns, "put quotes around a text with commas or line breaks")
+    first = file.text.split("\n", 1)[:1]
+    return replace(table, delimiter=named_delimiter(first) or csv_form(first, count, is_usual).delimiter)
 
 
 def read_tsv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
