@@ -317,6 +317,14 @@ def test_the_same_answers_get_the_stored_verdict_and_others_no_difference() -> N
     )
     assert same.to_json() == stored
     assert [one.advantage for one in other.baselines.values()] == [None]
+    assert "does not beat a linear model on TF-IDF" in other.verdict()
+    better = BaselineReport.from_json(
+        {**stored, "models": {"majority": {**stored["models"]["tfidf_linear"], "value": 0.5}}},
+        averaged({"accuracy": np.array([0] * 2 + [1] * 48)}, main="accuracy", shares=("accuracy",)),
+    )
+    assert better.verdict() == (
+        "This model scores higher than the baseline; only training tells whether by chance."
+    )
 
 
 def test_the_difference_is_paired() -> None:

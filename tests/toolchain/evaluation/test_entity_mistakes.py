@@ -177,11 +177,13 @@ def test_the_command_lists_mistakes_and_likely_label_errors(tiny_base: Path, tmp
     data.mkdir()
     for name, count in (("train", 60), ("validation", 15), ("test", 15)):
         write_jsonl(data / f"{name}.jsonl", [row(name == "train" and n < 3) for n in range(count)])
-    told(
+    trained = told(
         "train", tmp_path / "m", "--task", "token-classification", "--base", tiny_base, "--data", data,
         "--set", "train.epochs=1", "--set", "train.threads=1",
     )  # fmt: skip
+    assert trained["baselines"]["models"].keys() == {"majority", "frequent_tags", "linear_words"}
     shown = ftool("evaluate", str(tmp_path / "m"), "--mistakes")
+    assert trained["baselines"]["verdict"] in shown.stdout
     assert shown.exit_code == 0, shown.stderr
     assert "costliest confusions: label" in shown.stdout
     assert " words (by 5 heads on frozen features, each trained without the texts it judges)" in shown.stdout

@@ -152,7 +152,10 @@ class BaselineReport:
         """Return one sentence that says whether the model beats the baselines, and what to do if it does not."""
         if not self.unbeaten:
             known = {1: "the baseline", 2: "both baselines"}
-            return f"This model beats {known.get(len(self.baselines), 'all baselines')}."
+            others = known.get(len(self.baselines), "all baselines")
+            if any(one.advantage is None for one in self.baselines.values()):
+                return f"This model scores higher than {others}; only training tells whether by chance."
+            return f"This model beats {others}."
         worst = self.unbeaten[0]
         clearly, by = "", ""
         if (gap := worst.advantage) is not None and np.isfinite(gap.low):
