@@ -221,6 +221,18 @@ def _pickled(shop: Workshop) -> Path:
     return folder
 
 
+def _without_index(shop: Workshop) -> Path:
+    folder = _sharded(shop)
+    (folder / "model.safetensors.index.json").unlink()
+    return folder
+
+
+def _pointer(shop: Workshop) -> Path:
+    folder = shop.model()
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    return folder
+
+
 def _damaged(shop: Workshop) -> Path:
     folder = shop.model()
     path = folder / "model.safetensors"
@@ -269,6 +281,29 @@ READ = (
         lambda shop: shop.weighted(
             lambda weights: {f"module._orig_mod.{n}": value for n, value in weights.items()}
         ),
+    ),
+    Kind(
+        "names of weights that all begin with one prefix more, as those of PyTorch Lightning (`model.`, `net.`)",
+        "the prefix is taken off",
+        lambda shop: shop.weighted(lambda weights: {f"net.{n}": value for n, value in weights.items()}),
+    ),
+    Kind(
+        "weights of another head beside the model's own (pre-training), or tables that are computed anew",
+        "left out",
+        lambda shop: shop.weighted(
+            lambda weights: {
+                **weights,
+                "cls.predictions.bias": next(iter(weights.values())).flatten()[:23].clone(),
+            }
+        ),
+    ),
+    Kind(
+        "weights that no class for the architecture has",
+        "left out, and a warning counts them",
+        lambda shop: shop.weighted(
+            lambda weights: {**weights, "mystery.weight": next(iter(weights.values())).clone()}
+        ),
+        says="nothing reads 1 of the weights in its files (mystery.weight)",
     ),
     Kind(
         "a tokenizer of vocab.txt only (BERT), or of vocab.json and merges.txt, or a sentencepiece model",
@@ -422,10 +457,38 @@ REFUSED = (
         says="a model in GGUF format",
     ),
     Kind(
-        "pickled weights (pytorch_model.bin)",
+        "pickled weights (pytorch_model.bin, model.pt, *.ckpt), or those of TensorFlow and Flax",
         "unpickling can run code: save the model again as safetensors",
         _pickled,
-        says="unpickling them can run code",
+        says="its weights are pickled (pytorch_model.bin), and unpickling them can run code",
+    ),
+    Kind(
+        "parts of a model without model.safetensors.index.json",
+        "fetch the index",
+        _without_index,
+        says="model.safetensors.index.json is missing",
+    ),
+    Kind(
+        "a pointer of Git LFS in the place of a file",
+        "`git lfs pull`",
+        _pointer,
+        says="git lfs pull",
+    ),
+    Kind(
+        "weights of an adapter that was not merged into the model (`lora_A`, `base_layer`)",
+        "save the merged model: `merge_and_unload`",
+        lambda shop: shop.weighted(
+            lambda weights: {**weights, "bert.x.lora_A.weight": next(iter(weights.values())).clone()}
+        ),
+        says="those of an adapter that was not merged into the model (bert.x.lora_A.weight)",
+    ),
+    Kind(
+        "integers where weights are floating-point numbers",
+        "they are quantised: give the checkpoint they were made from",
+        lambda shop: shop.weighted(
+            lambda weights: {name: value.to(torch.int8) for name, value in weights.items()}
+        ),
+        says="more hold integers",
     ),
     Kind(
         "weights that are damaged, missing or of another shape",

@@ -11,6 +11,7 @@ from torch import nn
 from ftool_export.checkpoints.adapters import holder, read_adapter
 from ftool_export.checkpoints.base import label_fields
 from ftool_export.checkpoints.files import read_json
+from ftool_export.checkpoints.places import require_checkpoint
 from ftool_export.checkpoints.pretrained import read_config
 from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
@@ -30,6 +31,7 @@ def read_labelled_config(source: str) -> Any:
     Raises CheckpointError if the configuration can't be read, the outputs are not numbered from 0, two outputs have one
     label, or a label is neither text nor a number.
     """
+    require_checkpoint(source)
     root = holder(source, _CONFIG)
     raw = read_json(root, _CONFIG)
     labels = _labels(f"{root}/{_CONFIG}", raw) if isinstance(raw, dict) else None

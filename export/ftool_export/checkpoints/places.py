@@ -28,6 +28,7 @@ _GIVE = "give a checkpoint folder or a hub id (owner/name)"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 _OF_MODELS = ("model*.safetensors", "model*.safetensors.index.json", "pytorch_model*.bin")  # not of adapters
 _READ = (".json", ".safetensors", ".model", ".txt")  # endings of files that may be read
+_LFS = b"version https://git-lfs"  # how a file begins that Git LFS put in the place of a large one
 _OTHER_FORMATS = {"onnx": "ONNX", "gguf": "GGUF", "tflite": "TensorFlow Lite", "mlmodel": "Core ML"}
 
 
@@ -83,7 +84,7 @@ def is_adapter(source: str) -> bool:
 
 
 def _require_access(folder: Path) -> None:
-    """Raise CheckpointError if this user can't read the folder, or a file of the checkpoint in it."""
+    """Raise CheckpointError if this user can't read the folder or a file in it, or Git LFS did not fetch a file."""
     if not os.access(folder, os.R_OK | os.X_OK):
         raise CheckpointError(_forbidden(folder))
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
@@ -91,6 +92,15 @@ def _require_access(folder: Path) -> None:
             if path.is_symlink() and not path.exists():
                 raise CheckpointError(f"{path}: a link to a file that is missing; fetch the checkpoint again")
             raise CheckpointError(_forbidden(path))
+        if path.suffix in _READ and path.is_file() and _is_lfs_pointer(path):
+            raise CheckpointError(
+                f"{path}: not the file itself, but its Git LFS pointer; fetch the file: git lfs install; git lfs pull"
+            )
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_LFS)) == _LFS
 
 
 def _forbidden(path: object) -> str:

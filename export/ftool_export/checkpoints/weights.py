@@ -1,7 +1,6 @@
 """Read the weights of a Hugging Face checkpoint into a network, and check that they fit the network."""
 
 import logging
-import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,19 @@ from torch import nn
 from ftool_export.checkpoints.adapters import merged_weights, read_adapter
 from ftool_export.checkpoints.files import first_line, quiet_transformers
 from ftool_export.checkpoints.pretrained import quantised
+from ftool_export.checkpoints.weight_files import stored_kinds, why_unreadable
+from ftool_export.checkpoints.weight_names import (
+    adapters_in,
+    integers_in,
+    prefixes_of,
+    renaming,
+    shown,
+    warn_of_unread,
+)
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-# What torch.compile, DataParallel and FSDP put before or between the names of the weights that they wrap.
-_WRAPPER = "_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
-_WRAPPERS = re.compile(rf"^(?:(?:{_WRAPPER}|module)\.)+|(?<=\.)(?:(?:{_WRAPPER})\.)+")
 _QUANTISED = (
     ".qweight",
     ".SCB",
@@ -47,11 +52,6 @@ def read_weights(
             safetensors files or of other shapes than `config` says, or `auto_class` does not support the architecture.
     """
     network, info = _load(auto_class, source, config)
-    if any(_WRAPPERS.search(name) for name in info["unexpected_keys"]):
-        network, info = _load(auto_class, source, config, key_mapping={_WRAPPERS.pattern: ""})
-        log.info("%s: the names of its weights are read without the prefixes of wrapped models", source)
-    if any(name.endswith(_QUANTISED) for name in info["unexpected_keys"]):
-        raise CheckpointError(quantised(source, "its weights have scales"))
     encoder = f"{network.base_model_prefix}."
     wrong = [one for one in sorted(info["mismatched_keys"]) if not new_head or one[0].startswith(encoder)]
     if wrong:
@@ -65,8 +65,8 @@ def read_weights(
     ]
     if lacking:
         raise CheckpointError(
-            f"{source}: the weights of {', '.join(lacking[:3])} are missing in model.safetensors; fetch or write the "
-            "checkpoint again"
+            f"{source}: the weights of {shown(lacking)} are missing in model.safetensors{_instead(network, info)}; "
+            "fetch or write the checkpoint again"
         )
     return network, missing
 
@@ -95,11 +95,33 @@ def allow_as_by_umask(folder: Path) -> None:
         path.chmod(mode)
 
 
-def _load(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, Any]:
+def _load(auto_class: Any, source: str, config: Any) -> tuple[nn.Module, Any]:
     adapter = read_adapter(source)
     if adapter is not None:
         with merged_weights(adapter, auto_class, config, _load) as folder:
-            return _load(auto_class, folder, config, **options)
+            return _load(auto_class, folder, config)
+    network, info = _from_files(auto_class, source, config)
+    kinds = stored_kinds(source)
+    adapters = adapters_in(info["unexpected_keys"])
+    if adapters:
+        raise CheckpointError(
+            f"{source}: {len(adapters)} of its weights are those of an adapter that was not merged into the model "
+            f"({shown(adapters)}); save the merged one: model.merge_and_unload().save_pretrained(FOLDER)"
+        )
+    mapping = renaming(network, info, kinds)
+    if mapping:
+        network, info = _from_files(auto_class, source, config, key_mapping=mapping)
+        log.info("%s: the names of its weights are read without the prefixes of wrapped models", source)
+    if any(name.endswith(_QUANTISED) for name in info["unexpected_keys"]):
+        raise CheckpointError(quantised(source, "its weights have scales"))
+    integers = integers_in(network, kinds, mapping)
+    if integers:
+        raise CheckpointError(quantised(source, f"{shown(integers)} hold integers"))
+    warn_of_unread(source, network, info["unexpected_keys"])
+    return network, {**info, "stored": list(kinds)}
+
+
+def _from_files(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, Any]:
     try:
         with quiet_transformers():
             loaded: tuple[nn.Module, Any] = auto_class.from_pretrained(
@@ -112,13 +134,19 @@ def _load(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn
                 **options,
             )
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{source}: model.safetensors could not be read ({first_line(error)}); "
-            "other weight files are not read, because unpickling them can run code"
-        ) from error
+        raise CheckpointError(f"{source}: {why_unreadable(source, error)}") from error
     except ValueError as error:  # an architecture without this kind of head
         raise CheckpointError(f"{source}: {first_line(error)}") from error
     return loaded
+
+
+def _instead(network: nn.Module, info: Any) -> str:
+    """Return what the files hold instead of the missing weights, for an error message."""
+    prefixes = prefixes_of(network, info["stored"], info["missing_keys"])
+    if prefixes:
+        return f", which has weights of these names with the prefixes {' and '.join(prefixes)}"
+    others = sorted(info["unexpected_keys"])
+    return f", which has {shown(others)} instead" if others else ""
 
 
 def _misfit(source: str, config: Any, encoder: str, wrong: list[tuple[str, Any, Any]]) -> str:

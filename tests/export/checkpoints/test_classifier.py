@@ -429,7 +429,7 @@ def test_pickled_weights_are_refused(encoder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save(AutoModel.from_pretrained(encoder).state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(
-        CheckpointError, match=r"model\.safetensors could not be read.*unpickling them can run code"
+        CheckpointError, match=r"pickled \(pytorch_model\.bin\).*unpickling them can run code"
     ):
         create_classifier(str(folder), LABELS, multi_label=False)
 
