@@ -214,7 +214,8 @@ def advise(verdict: Verdict, precision: str) -> str | None:
         verdict: the gate's result for the bundle.
         precision: the name of the bundle's precision.
     """
-    closer = {"int8": "try --precision w8, which is closer to fp32", "w8": "try --precision fp32"}
+    closer = dict.fromkeys(("int8", "w4"), "try --precision w8, which is closer to fp32")
+    closer["w8"] = "try --precision fp32"
     remedy = closer.get(precision, "the graph differs from torch")
     lines = []
     if not verdict.judged:

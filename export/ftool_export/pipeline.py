@@ -18,7 +18,7 @@ from ftool_export.examples.base import Examples
 from ftool_export.examples.comparison import LatencyCall
 from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import golden_evidence, make_golden
-from ftool_export.graph.activations import activation_peaks
+from ftool_export.graph.activations import input_statistics
 from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
@@ -89,14 +89,17 @@ def _plan_settings(
     examples: Examples,
     source: Graphs,
 ) -> PassSettings:
-    """Return the settings of the plan's passes; if the plan smooths, with multipliers for the examples' activations."""
+    """Return the settings of the plan's passes, with what the plan needs to know about the examples' activations."""
     passes = plan.settings(settings.passes)
-    if not plan.smooth:
+    if not (plan.smooth or plan.feedback):
         return passes
-    assert isinstance(loaded, LoadedEncoder), "only plans for encoders smooth"
-    rows = all_rows(loaded, examples.inputs)
-    peaks = activation_peaks(source.models["model"], loaded, rows, passes.smallest)
-    return replace(passes, smoothing=smoothing_multipliers(peaks))
+    found = input_statistics(source.models, loaded, examples.inputs, passes.smallest)
+    if plan.smooth:
+        peaks = {name: one.peaks for name, one in found.items()}
+        passes = replace(passes, smoothing=smoothing_multipliers(peaks))
+    if plan.feedback:
+        passes = replace(passes, grams={name: one.gram for name, one in found.items()})
+    return passes
 
 
 def capture_source(loaded: LoadedModel, inputs: Sequence[Any], passes: PassSettings) -> Graphs:

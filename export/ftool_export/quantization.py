@@ -17,10 +17,10 @@ from ftool_export.passes.feed_packed import FeedPacked
 from ftool_export.passes.fold_transposes import FoldTransposes
 from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
 from ftool_export.passes.gemm_to_matmul import GemmToMatMul
-from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers
+from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers, output_layer
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
-from ftool_export.passes.quantize_blocks import QuantizeBlocks
+from ftool_export.passes.quantize_blocks import QuantizeBlocks, QuantizeNibbles
 from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
 from ftool_export.passes.quantize_matmul import QuantizeMatMul
 from ftool_export.passes.quantize_products import QuantizeProducts
@@ -33,7 +33,7 @@ from ftool_export.passes.tie_head import TieHead, tied_products
 
 log = logging.getLogger(__name__)
 
-PrecisionName = Literal["fp32", "int8", "w8"]
+PrecisionName = Literal["fp32", "int8", "w8", "w4"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class PrecisionPlan:
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
         smooth: whether activations are first smoothed: outliers are scaled down, and weights are scaled up to match.
+        feedback: whether weights are rounded with error feedback, on the inputs that they have in real examples.
+        keep_output: whether the layer that computes a graph's output is left to `quantize_left_out`.
         rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
         devices: the devices that support the graph's operators.
         search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
@@ -56,6 +58,8 @@ class PrecisionPlan:
     quantize_products: type[QuantizeProducts] | None = None
     quantize_left_out: type[QuantizeProducts] | None = None
     smooth: bool = False
+    feedback: bool = False
+    keep_output: bool = False
     rows_share_scale: bool = False
     devices: tuple[str, ...] = ("cpu",)
     search: bool = False
@@ -82,10 +86,18 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             quantize_products=QuantizeMatMul,
             quantize_left_out=QuantizeBlocks,
             smooth=True,
+            feedback=True,
             rows_share_scale=True,
             search=True,
         ),
         "w8": PrecisionPlan(quantize_products=QuantizeBlocks, search=True),
+        "w4": PrecisionPlan(
+            quantize_products=QuantizeNibbles,
+            quantize_left_out=QuantizeBlocks,
+            feedback=True,
+            keep_output=True,
+            search=True,
+        ),
     }
 )
 
@@ -108,8 +120,15 @@ _GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
         "fp32": PrecisionPlan(),
         # One activation scale per row, so that rows can run together.
-        "int8": replace(_W8, quantize_products=QuantizeRows, quantize_left_out=QuantizeBlocks),
+        "int8": replace(_W8, quantize_products=QuantizeRows, quantize_left_out=QuantizeBlocks, feedback=True),
         "w8": _W8,
+        "w4": replace(
+            _W8,
+            quantize_products=QuantizeNibbles,
+            quantize_left_out=QuantizeBlocks,
+            feedback=True,
+            keep_output=True,
+        ),
     }
 )
 
@@ -195,13 +214,16 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
 def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettings) -> None:
     """Quantise, in place, every product whose weight has at least `settings.smallest` elements.
 
-    Layers in `settings.left_out` are quantised by `plan.quantize_left_out`, or stay in fp32 if it is None.
+    Layers in `settings.left_out`, and the layer of the output if the plan keeps it, are quantised by
+    `plan.quantize_left_out`, or stay in fp32 if it is None.
 
     Raises:
         GuardError: a matrix product that is large enough to be quantised was left in fp32.
     """
     assert plan.quantize_products is not None
     stage = plan.quantize_products.__name__
+    if plan.keep_output:
+        settings = replace(settings, left_out=settings.left_out | output_layer(model, settings.smallest))
     products = constant_matmuls(model, settings.smallest)
     expected = sum(layer_of(node) not in settings.left_out for node in products)
     plan.quantize_products(settings)(model)

@@ -7,7 +7,7 @@ the same checkpoint, precision and smoothing give the same graph. See docs/adr/0
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,21 +22,24 @@ from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.examples.base import Examples
 from ftool_export.passes import PassSettings
+from ftool_export.passes.matching import constant_matmuls
+from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
+from ftool_export.passes.quantize_matmul import INT8
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
 from ftool_export.pipeline import capture_source
-from ftool_export.quantization import precision_plan, quantize
+from ftool_export.quantization import PrecisionPlan, precision_plan, quantize
 from ftool_export.report import StoredWeights
 from ftool_runtime.bundle.manifest import Manifest
 
 Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" of generators
 
-_BLOCK_ZERO: Final = 128  # the integer that represents zero in weights in blocks
 _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
 _LARGEST: Final = np.finfo(np.float32)  # masks are the smallest number; further from zero is infinite
 _MARGIN: Final = 2.0  # factor on the measured rounding, which is one sample; other samples differed by 5%
 _FLOAT32: Final = 1e-6  # relative change from another order of summation
-# By the ending of a constant's name, the integer that represents zero.
-_LEVELS: Final = {".int8": 0, ".blocks": _BLOCK_ZERO}
+# By the ending of the name of a quantised weight, the bits of integers that are stored in blocks without a sign.
+_LEVELS: Final = {f".{INT8}": None, f".{BLOCKS}": 8, f".{NIBBLES}": 4}
+_FED_BACK: Final = (f".{INT8}", f".{NIBBLES}")  # endings of weights that a plan with feedback rounds with it
 _SCALE: Final = ".scale"
 
 
@@ -59,7 +62,8 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
     Args:
         loaded: the checkpoint.
         manifest: the bundle's manifest.
-        stored: the bundle's graphs, from which the smoothing multipliers are read.
+        stored: the bundle's graphs, from which the smoothing multipliers and the levels that were rounded with error
+            feedback are read.
         examples: inputs of the checkpoint's task.
 
     Raises:
@@ -70,6 +74,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
         left_out=frozenset(manifest.precision.left_out),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
+        levels=_levels_of(stored.values()) if plan.feedback else {},
     )
     source = capture_source(loaded, examples.inputs, passes)
     return Derived(source.models, quantize(source, plan, passes).models)
@@ -89,15 +94,23 @@ def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def weight_error(stored: ir.Model, exact: ir.Model) -> float:
+def _levels_of(models: Iterable[ir.Model]) -> dict[str, NDArray[Any]]:
+    """Return the levels, by name, of weights that may have been rounded with error feedback."""
+    arrays = (one for model in models for one in _arrays(model).items())
+    return {name: array for name, array in arrays if name.endswith(_FED_BACK)}
+
+
+def weight_error(stored: ir.Model, exact: ir.Model, fed_back: Collection[str] = ()) -> float:
     """Return the largest difference between a quantised weight and the checkpoint's weight, in quantisation steps.
 
-    Rounding to the nearest step causes a difference of at most half a step. The result is infinite if a quantised
-    weight belongs to no layer of the checkpoint.
+    Rounding to the nearest step causes a difference of at most half a step. Weights in `fed_back` may have been rounded
+    to a neighbour of the nearest step, so one step less counts. The result is infinite if a quantised weight belongs to
+    no layer of the checkpoint.
 
     Args:
         stored: the bundle's graph.
         exact: the checkpoint's graph, in fp32.
+        fed_back: the names of levels that were rounded with error feedback.
     """
     arrays, weights = _arrays(stored), _arrays(exact)
     largest = 0.0
@@ -113,18 +126,38 @@ def weight_error(stored: ir.Model, exact: ir.Model) -> float:
             return np.inf
         if reciprocal is not None:
             weight = weight / reciprocal[:, None]
-        largest = max(largest, _steps(levels.astype(np.float32) - _LEVELS[ending], scale, weight))
+        bits = _LEVELS[ending]
+        signed = levels if bits is None else signed_levels(levels, bits)
+        error = _steps(signed.astype(np.float32), scale, weight, bits)
+        largest = max(largest, max(0.0, error - 1) if name in fed_back else error)
     return largest
 
 
-def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the largest difference of the integers `levels` from `weight / scale`; infinite if the shapes differ."""
+def fed_back_levels(stored: ir.Model, exact: ir.Model, plan: PrecisionPlan) -> list[str]:
+    """Return the names of the quantised weights of products that the plan rounds with error feedback."""
+    if not plan.feedback:
+        return []
+    products = {weight.name for node in constant_matmuls(exact) if (weight := node.inputs[1]) is not None}
+    found = []
+    for name in stored.graph.initializers:
+        ending = next((ending for ending in _FED_BACK if name.endswith(ending)), None)
+        if ending is not None and name.removesuffix(ending).removesuffix(SMOOTHED) in products:
+            found.append(name)
+    return found
+
+
+def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any], bits: int | None) -> float:
+    """Return the largest difference of the integers `levels` from `weight / scale`; infinite if the shapes differ.
+
+    In 4 bits, a weight outside the range of the integers is represented by the nearest of these.
+    """
     if levels.ndim == 3:  # (outputs, blocks, block_size); a table that is also the head is not transposed
         outputs, inputs = levels.shape[0], levels.shape[1] * levels.shape[2]
         both = [side for side in (weight.T, weight) if side.shape[0] == outputs and side.shape[1] <= inputs]
         padded = [np.pad(side, ((0, 0), (0, inputs - side.shape[1]))).reshape(levels.shape) for side in both]
         scale = scale.reshape(*levels.shape[:2], 1)
-        return min((_largest(levels, side / scale) for side in padded), default=np.inf)
+        found = (side / scale for side in padded)
+        return min((_largest(levels, one.clip(-8, 7) if bits == 4 else one) for one in found), default=np.inf)
     return _largest(levels, weight / scale) if levels.shape == weight.shape else np.inf
 
 
@@ -212,7 +245,11 @@ def compare_with_derived(
     constant = max(constant_error(graph, derived.quantized[name]) for name, graph in stored.items())
     if manifest.precision.name == "fp32":
         return StoredWeights(constant_error=constant)
-    weight = max(weight_error(graph, derived.exact[name]) for name, graph in stored.items())
+    plan = precision_plan(manifest.precision.name, "cpu", loaded.family)
+    weight = max(
+        weight_error(graph, exact, fed_back_levels(graph, exact, plan))
+        for graph, exact in ((graph, derived.exact[name]) for name, graph in stored.items())
+    )
     with as_bundle(derived.quantized, bundle, manifest) as folder, ft.load(folder) as honest:
         expected, answers = examples.numbers(honest)
     moved = {name: jittered(graph) for name, graph in derived.quantized.items()}

@@ -18,7 +18,7 @@ class ExportSettings:
         bundle: the folder to write; an existing bundle is replaced.
         name: the model's name; None uses the name of the bundle's folder, or of its parent folder if that name is
             "bundle".
-        precision: "fp32", "int8" or "w8".
+        precision: "fp32", "int8", "w8" or "w4".
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".

@@ -43,27 +43,33 @@ _FP32: Final = Tolerance(
 _INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0)
 # One scale for every 32 activations, so an outlier affects only its own block.
 _W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS)
+# Weights in 4 bits, rounded so that errors cancel out, move answers about as far as int8's activations.
+_W4: Final = replace(_W8, agreement=0.95, max_difference=0.75)
 
 TOLERANCES: Final = MappingProxyType(
     {
         ("labels", "fp32"): _FP32,
         ("labels", "int8"): _INT8,
         ("labels", "w8"): _W8,
+        ("labels", "w4"): _W4,
         # One token more or less makes a different span, but hardly changes the metric.
         ("spans", "fp32"): _FP32,
         ("spans", "int8"): replace(_INT8, agreement=0.85),
         ("spans", "w8"): replace(_W8, agreement=0.95),
+        ("spans", "w4"): replace(_W4, agreement=0.85),
         # The nearest of hundreds of vectors is often hardly nearer than the second: agreement is 0.94 and 0.95 on
         # policyqa.
         ("vectors", "fp32"): _FP32,
         ("vectors", "int8"): replace(_INT8, agreement=0.85),
         ("vectors", "w8"): replace(_W8, agreement=0.95),
+        ("vectors", "w4"): replace(_W4, agreement=0.85),
         # A token may differ only if torch's two best logits are equal up to rounding.
         ("text", "fp32"): Tolerance(agreement=1.0, max_difference=1e-3, batch_effect=1e-4, exact=True),
         # One activation scale per row and 7 bits per weight; a batch changes the order of attention's sums.
         ("text", "int8"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-4),
         # One scale for every 64 activations of a row; attention as above.
         ("text", "w8"): Tolerance(agreement=0.97, max_difference=0.5, batch_effect=1e-4),
+        ("text", "w4"): Tolerance(agreement=0.90, max_difference=0.9, batch_effect=1e-4),
     }
 )
 

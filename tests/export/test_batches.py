@@ -58,7 +58,7 @@ def wide(make_generator: Callable[..., LoadedGenerator], tiny: PassSettings) -> 
     return capture_source(make_generator("gpt2", **WIDE), (), tiny)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "w8", "w4"])
 def test_generators_rows_are_independent_of_their_batch(
     wide: Graphs, tiny: PassSettings, precision: str, tmp_path: Path
 ) -> None:

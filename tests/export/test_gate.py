@@ -110,7 +110,7 @@ def test_chance_agreement_is_the_binomial_quantile() -> None:
 
 def test_every_kind_of_answer_has_limits_in_every_precision() -> None:
     for kind in ("labels", "spans", "vectors", "text"):
-        for precision in ("fp32", "int8", "w8"):
+        for precision in ("fp32", "int8", "w8", "w4"):
             assert tolerance_for(kind, precision).agreement > 0.8  # type: ignore[arg-type]
 
 
@@ -141,7 +141,10 @@ def test_what_was_not_judged_is_told_beside_it() -> None:
     assert "parity would fail" in told.splitlines()[1]
 
 
-@pytest.mark.parametrize(("precision", "remedy"), [("int8", "--precision w8"), ("w8", "--precision fp32")])
+@pytest.mark.parametrize(
+    ("precision", "remedy"),
+    [("int8", "--precision w8"), ("w4", "--precision w8"), ("w8", "--precision fp32")],
+)
 def test_a_refusal_names_a_remedy(precision: str, remedy: str) -> None:
     told = advice(precision, passed=False, bundle=0.1)
     assert told is not None

@@ -106,7 +106,7 @@ def test_parity_allows_the_loss_that_the_export_allowed(
         assert failed() == expected
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "w8", "w4"])
 def test_a_bundle_is_verified_and_at_parity(
     exported: Callable[[str], Path], bert: Path, texts: list[str], precision: str
 ) -> None:

@@ -19,6 +19,8 @@ _PRECISIONS: Final = {
     "embeddings in 8 bits per row.",
     "w8": "weights in 8-bit blocks (of 32 in encoders, of up to 64 in generators), activations in 8 bits per row, "
     "embeddings in 8 bits per row.",
+    "w4": "weights in 4-bit blocks of 32, rounded on real texts, activations in 8 bits per row, embeddings and "
+    "the output layer in 8 bits.",
 }
 
 

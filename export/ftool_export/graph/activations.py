@@ -1,52 +1,112 @@
-"""Measure the largest activations of a graph on real inputs, before the activations are quantised."""
+"""Measure what the matrix products of a graph read on real inputs, before weights and activations are quantised."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.checkpoints.encoder import LoadedEncoder
+from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
+from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.checkpoints.generator_inference import generate_tokens
 from ftool_export.examples.base import spread
-from ftool_export.graph.session import open_session, run_graph
+from ftool_export.graph.generator_session import GraphRunner, Rows
+from ftool_export.graph.session import Sessions, open_sessions, run_graph
 from ftool_export.passes.matching import constant_matmuls
-from ftool_runtime.text.encode import Tokens
 
-_ROWS: Final = 128  # rows to run; more hardly change the channels' peaks
+T = TypeVar("T")
+
+_ROWS: Final = 256  # rows to run; more hardly change the statistics
+_GENERATED: Final = 32  # inputs that a generator answers
+_ANSWER: Final = 64  # the most tokens of an answer
+_TOKENS: Final = 16_384  # of all rows together, about
 
 
-def activation_peaks(
-    model: ir.Model, loaded: LoadedEncoder, rows: Sequence[Tokens], smallest: int
-) -> dict[str, NDArray[np.float32]]:
-    """Return the largest absolute value in each input channel of the matrix products with a constant weight.
+@dataclass(frozen=True, slots=True)
+class InputStatistics:
+    """Statistics of the inputs of all products that share a weight.
+
+    Attributes:
+        peaks: the largest absolute value in each input channel, float32 (inputs,).
+        gram: the sum of x xᵀ over all tokens' inputs x, float32 (inputs, inputs).
+    """
+
+    peaks: NDArray[np.float32]
+    gram: NDArray[np.float32]
+
+    def __add__(self, other: "InputStatistics") -> "InputStatistics":
+        return InputStatistics(np.maximum(self.peaks, other.peaks), self.gram + other.gram)
+
+
+def input_statistics(
+    models: Mapping[str, ir.Model], loaded: LoadedModel, inputs: Sequence[Any], smallest: int
+) -> dict[str, InputStatistics]:
+    """Return statistics of the inputs of matrix products with a constant weight, by the weight's name.
 
     Args:
-        model: the fp32 graph; it is not changed.
-        loaded: the checkpoint, which turns rows into inputs of the graph.
-        rows: tokenised inputs, at least one. At most 128 of them, evenly spaced, are used; each is run on its own.
+        models: the fp32 graphs by name; they are not changed.
+        loaded: the checkpoint. A generator also reads the answers that it gives by greedy decoding.
+        inputs: inputs of the task, at least one. At most 256 of them, or 32 of a generator's, evenly spaced, are used,
+            fewer if they are long.
         smallest: matrix products whose weight has fewer elements are skipped.
-
-    Returns:
-        A dict from the name of each weight to a float32 array (inputs,): the maximum over all products that share the
-        weight.
     """
-    watched = model.clone()
-    inputs = {node.inputs[0]: node.inputs[1] for node in constant_matmuls(watched, smallest)}
-    for value in inputs:
-        assert value is not None
-        value.dtype = value.dtype or ir.DataType.FLOAT
-        if not value.is_graph_output():
-            watched.graph.outputs.append(value)
-    weights = {value.name: weight.name for value, weight in inputs.items() if value and weight}
-    session = open_session(watched)
-    peaks: dict[str, NDArray[np.float32]] = {}
-    for row in spread(rows, _ROWS):
-        encoded = loaded.batch([row])
-        values = run_graph(session, {key: value.numpy() for key, value in encoded.items()})
-        for name, array in values.items():
-            weight = weights.get(name)
-            if weight is not None:
-                channels = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
-                peaks[weight] = np.maximum(peaks.get(weight, channels), channels)
-    return peaks
+    watched = {name: _Watched(model, smallest) for name, model in models.items()}
+    sessions = open_sessions({name: one.model for name, one in watched.items()})
+    if isinstance(loaded, LoadedGenerator):
+        _run_generator(sessions, loaded, inputs, watched)
+    else:
+        assert isinstance(loaded, LoadedEncoder)
+        for row in _within(spread(all_rows(loaded, inputs), _ROWS), lambda row: len(row.ids)):
+            encoded = loaded.batch([row])
+            feeds = {key: value.numpy() for key, value in encoded.items()}
+            watched["model"].add(run_graph(sessions["model"], feeds))
+    return {name: found for one in watched.values() for name, found in one.found.items()}
+
+
+def _run_generator(
+    sessions: Sessions, loaded: LoadedGenerator, rows: Rows, watched: Mapping[str, "_Watched"]
+) -> None:
+    """Run the generator on up to 32 inputs with its answers, one at a time, and add what its products read."""
+    runner = GraphRunner(sessions, lambda name, outputs: watched[name].add(outputs))
+    chosen = _within(spread(rows, _GENERATED), len)
+    answers = generate_tokens(loaded, chosen, do_sample=False, num_beams=1, max_new_tokens=_ANSWER)
+    for row, answer in zip(chosen, answers, strict=True):
+        sources = [row] if loaded.family == "encoder-decoder" else None
+        first = [loaded.start_token] if sources else row
+        read = [*first, *answer[:-1]]
+        conversation = runner.start(sources, 1, len(read))
+        runner.step(conversation, [read], np.array([[len(read) - 1]]))
+
+
+class _Watched:
+    """A copy of a graph whose outputs include what its products read, and the statistics of these outputs so far."""
+
+    def __init__(self, model: ir.Model, smallest: int) -> None:
+        self.model = model.clone()
+        self.found: dict[str, InputStatistics] = {}
+        self._weights: dict[str, list[str]] = {}  # by the name of a products' input
+        for node in constant_matmuls(self.model, smallest):
+            value, weight = node.inputs[0], node.inputs[1]
+            assert value is not None
+            assert weight is not None
+            self._weights.setdefault(str(value.name), []).append(str(weight.name))
+            value.dtype = value.dtype or ir.DataType.FLOAT
+            if not value.is_graph_output():
+                self.model.graph.outputs.append(value)
+
+    def add(self, outputs: Mapping[str, NDArray[Any]]) -> None:
+        """Add the inputs of the products in `outputs`, float32 (..., inputs)."""
+        for name, weights in self._weights.items():
+            rows = outputs[name].reshape(-1, outputs[name].shape[-1])
+            new = InputStatistics(np.abs(rows).max(axis=0), rows.T @ rows)
+            for weight in weights:
+                self.found[weight] = self.found[weight] + new if weight in self.found else new
+
+
+def _within(rows: Sequence[T], length: Callable[[T], int]) -> Sequence[T]:
+    """Return rows at even distances that have at most about `_TOKENS` tokens together, at least one row."""
+    tokens = sum(map(length, rows))
+    return rows if tokens <= _TOKENS else spread(rows, max(1, len(rows) * _TOKENS // tokens))

@@ -3,7 +3,7 @@
 The runtime has a faster implementation. The one here is for the export's checks, and needs only graphs, not a bundle.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,12 +29,25 @@ class Conversation:
         self.seen = np.zeros((rows, 0), dtype=np.int64)  # concatenated caches: 1 if a column holds a token
 
 
-class GraphRunner:
-    """Runs a generator's decoder and encoder (if any) in ONNX Runtime sessions."""
+# Reads the outputs of one run, by name, of the graph with this name.
+Watch = Callable[[str, Mapping[str, NDArray[Any]]], None]
 
-    def __init__(self, sessions: Sessions) -> None:
+
+class GraphRunner:
+    """Runs a generator's decoder and encoder (if any) in ONNX Runtime sessions.
+
+    If there is a `watch`, it reads all outputs but the caches of each run of a graph, also outputs that were added to
+    the graph.
+    """
+
+    def __init__(self, sessions: Sessions, watch: Watch | None = None) -> None:
         self._encoder = sessions.get("encoder")
         self._decoder = sessions["decoder"]
+        self._watch = watch
+        self._watched = [OUTPUT]
+        if watch is not None:
+            names = [output.name for output in self._decoder.get_outputs()]
+            self._watched = [OUTPUT, *(n for n in names if n != OUTPUT and not n.startswith("present."))]
         self._inputs = {entry.name: entry for entry in self._decoder.get_inputs()}
         self._static = "seqlens_k" in self._inputs
 
@@ -88,7 +101,10 @@ class GraphRunner:
     def _encode(self, sources: Rows) -> dict[str, NDArray[Any]]:
         assert self._encoder is not None
         tokens, mask = _padded(sources)
-        cross = run_graph(self._encoder, {"input_ids": tokens, "attention_mask": mask.astype(np.int64)})
+        results = run_graph(self._encoder, {"input_ids": tokens, "attention_mask": mask.astype(np.int64)})
+        if self._watch is not None:
+            self._watch("encoder", results)
+        cross = {name: array for name, array in results.items() if name in self._inputs}
         return {**cross, "source_mask": mask.astype(np.int32 if self._static else np.int64)}
 
     def _cache(self, array: NDArray[np.float32]) -> Any:
@@ -103,18 +119,24 @@ class GraphRunner:
         for name, array in feeds.items():
             if name in self._inputs:
                 binding.bind_cpu_input(name, np.ascontiguousarray(array))
-        binding.bind_output(OUTPUT)
+        for name in self._watched:
+            binding.bind_output(name)
         for name, cache in conversation.caches.items():
             binding.bind_ortvalue_input(name, cache)
             binding.bind_ortvalue_output(_present(name), cache)
         self._decoder.run_with_iobinding(binding)
-        logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()
+        results = dict(zip(self._watched, (value.numpy() for value in binding.get_outputs()), strict=False))
+        if self._watch is not None:
+            self._watch("decoder", results)
+        logits: NDArray[np.float32] = results[OUTPUT]
         return logits
 
     def _run_concatenated(
         self, conversation: Conversation, feeds: Mapping[str, NDArray[Any]]
     ) -> NDArray[np.float32]:
         results = run_graph(self._decoder, {**feeds, **conversation.caches})
+        if self._watch is not None:
+            self._watch("decoder", results)
         conversation.caches = {name: results[_present(name)] for name in conversation.caches}
         logits: NDArray[np.float32] = results[OUTPUT]
         return logits

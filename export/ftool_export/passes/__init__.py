@@ -33,6 +33,12 @@ class PassSettings:
     block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
     # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).
     smoothing: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
+    # By the name of each weight that is rounded with error feedback, XᵀX of its products' inputs X, float32 (inputs,
+    # inputs). Other weights are rounded to the nearest level.
+    grams: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
+    # By name, levels of products' weights that an earlier export has found with error feedback, which are taken where
+    # they are the nearest levels or their neighbours.
+    levels: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if self.smallest < 1:

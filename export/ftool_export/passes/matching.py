@@ -8,6 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import NameFixPass, RemoveUnusedNodesPass
 
+_JOINING: Final = frozenset({"Add", "Sum", "Sub", "Mul", "Div", "Concat", "Where"})
 LAYER: Final = "layer"  # the key of a node's metadata that holds its layer's name
 
 
@@ -50,6 +51,22 @@ def constant_matmuls(model: ir.Model, smallest: int = 1, *, operator: str = "Mat
         if shape is not None and len(shape) == 2 and shape[0] * shape[1] >= smallest:
             found.append(node)
     return found
+
+
+def output_layer(model: ir.Model, smallest: int = 1) -> frozenset[str]:
+    """Return the layer whose product, as in `constant_matmuls`, the graph's first output is computed from directly.
+
+    The result is empty if such a product is not found before a node that joins two computed values, such as a
+    residual sum.
+    """
+    products = set(constant_matmuls(model, smallest))
+    node = model.graph.outputs[0].producer()
+    while node is not None and node not in products:
+        computed = [value for value in node.inputs if value is not None and value.producer() is not None]
+        if node.op_type in _JOINING and len(computed) > 1:
+            return frozenset()
+        node = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+    return frozenset() if node is None else frozenset({layer_of(node)})
 
 
 def lookups(table: ir.Value) -> list[ir.Node]:

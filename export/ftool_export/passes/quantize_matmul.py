@@ -12,32 +12,48 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ftool_export.passes import MICROSOFT
+from ftool_export.passes import MICROSOFT, PassSettings
+from ftool_export.passes.error_feedback import round_with_feedback
 from ftool_export.passes.matching import LAYER, constant, layer_of
 from ftool_export.passes.quantize_products import QuantizeProducts
-from ftool_export.passes.quantized_weights import QuantizedWeight, add_quantized, quantize_symmetric
+from ftool_export.passes.quantized_weights import (
+    QuantizedWeight,
+    add_quantized,
+    gram_of,
+    nearly,
+    quantize_symmetric,
+)
 
+INT8: Final = "int8"  # form of a weight
 LARGEST: Final = 64  # 7 bits; the 16-bit sum of two products stays below 2**15
 
 
-def quantize_channels(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantize_channels(
+    weight: NDArray[Any], gram: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Quantise a weight to symmetric 7-bit integers, with one scale per output channel.
 
     Args:
         weight: float (inputs, outputs).
+        gram: XᵀX of the inputs X of the weight's products, with which rounding errors are fed back; None rounds to the
+            nearest integers.
 
     Returns:
         The integers, int8 (inputs, outputs) from -64 to 64, and each output channel's scale, float32 (outputs,).
     """
     levels, scale = quantize_symmetric(weight, axis=0, largest=LARGEST)
+    if gram is not None:
+        levels = round_with_feedback(weight, scale, -LARGEST, LARGEST, gram)
     return levels, scale[0]
 
 
-def quantized_channels(graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
+def quantized_channels(graph: ir.Graph, weight: ir.Value, settings: PassSettings) -> QuantizedWeight:
     """Quantise the constant `weight` by output channel, add the result to `graph`, and return it."""
     array = constant(weight)
     assert array is not None
-    return add_quantized(graph, weight.name, "int8", *quantize_channels(array))
+    levels, scale = quantize_channels(array, gram_of(weight, settings))
+    levels = nearly(levels, settings.levels.get(f"{weight.name}.{INT8}"))
+    return add_quantized(graph, weight.name, INT8, levels, scale)
 
 
 class QuantizeMatMul(QuantizeProducts):
@@ -47,7 +63,7 @@ class QuantizeMatMul(QuantizeProducts):
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
         """Quantise `weight` by output channel, add the result to the graph, and return it."""
-        return quantized_channels(graph, weight)
+        return quantized_channels(graph, weight, self.settings)
 
     def product(
         self,

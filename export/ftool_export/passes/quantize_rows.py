@@ -45,7 +45,7 @@ class QuantizeRows(QuantizeProducts):
 
     def quantize_weight(self, graph: ir.Graph, weight: ir.Value) -> QuantizedWeight:
         """Quantise `weight` by output channel, add the result to the graph, and return it."""
-        return quantized_channels(graph, weight)
+        return quantized_channels(graph, weight, self.settings)
 
     def product(
         self, graph: ir.Graph, matmul: ir.Node, weight: QuantizedWeight, bias: ir.Value | None

@@ -41,7 +41,7 @@ __all__ = [
 SCHEMA: Final = 2  # 1 had no digest
 DIGEST: Final = "digest"  # the key of the manifest's hash, which covers all other keys
 
-PRECISIONS: Final = ("fp32", "int8", "w8")
+PRECISIONS: Final = ("fp32", "int8", "w8", "w4")
 DEVICES: Final = ("cpu", "cuda")
 ATTENTIONS: Final = ("fused", "plain")
 
@@ -67,7 +67,7 @@ class Precision:
     """The numerical precision of the graph.
 
     Attributes:
-        name: "fp32", "int8" or "w8".
+        name: "fp32", "int8", "w8" or "w4".
         rows_share_scale: whether rows in the same run would change each other's answers, because they share a
             quantisation scale or the network reads padding. Each row then gets a run of its own.
         left_out: the layers with a higher precision than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.

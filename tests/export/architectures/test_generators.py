@@ -1,10 +1,13 @@
 """Graphs of generators of all architectures give the outputs of torch; quantised graphs nearly do."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ftool_export.architectures.supported import GENERATORS
+from ftool_export.graph.activations import input_statistics
 from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import FP32_TOLERANCE, count_operators
 from ftool_export.passes import PassSettings
@@ -35,15 +38,20 @@ def test_answers_are_those_of_torch_and_attention_is_as_the_docs_say(name: str, 
 
 
 @pytest.mark.parametrize("name", EACH)
-@pytest.mark.parametrize("precision", ["int8", "w8"])
+@pytest.mark.parametrize("precision", ["int8", "w8", "w4"])
 def test_quantised_graphs_answer_nearly_as_torch_does(
     name: str, precision: str, graphs_of: GraphsOf, tiny: PassSettings
 ) -> None:
-    graphs = quantize(graphs_of(name), PLANS["decoder"][precision], tiny)  # which compares with torch
+    source = graphs_of(name)
+    probes: Any = [probe for probe in source.probes if probe.real]
+    rows = [row for probe in probes for row in probe.sources or probe.prompts]
+    read = input_statistics(source.models, source.loaded, rows, tiny.smallest) if precision == "w4" else {}
+    settings = replace(tiny, grams={weight: one.gram for weight, one in read.items()})
+    graphs = quantize(source, PLANS["decoder"][precision], settings)  # which compares with torch
     for graph in (graphs.models.get("encoder"), graphs.models["decoder"]):
         assert graph is None or not constant_matmuls(graph, tiny.smallest)
     assert count_operators(graphs.models["decoder"])["FusedMatMul"] == 0
-    assert graphs.difference > graphs_of(name).difference
+    assert graphs.difference > source.difference
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5"])

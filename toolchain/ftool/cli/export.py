@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8", "w8"]),
+    type=click.Choice(["fp32", "int8", "w8", "w4"]),
     help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others.",
 )
 @click.option(

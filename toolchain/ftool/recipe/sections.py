@@ -19,7 +19,7 @@ Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adafactor"]
 TokenizerKind = Literal["unigram", "bpe"]
-PrecisionName = Literal["fp32", "int8", "w8"]
+PrecisionName = Literal["fp32", "int8", "w8", "w4"]
 
 SCRATCH: Final = "scratch:"  # prefix of the names of bases with random weights
 
@@ -237,9 +237,9 @@ class GenerationSettings:
 class ExportRecipe:
     """Settings of the bundle that is exported. Raises RecipeError if a value is out of range."""
 
-    precision: Annotated[PrecisionName, "fp32, int8 (smallest, fastest) or w8 (closest to fp32)", DERIVED] = (
-        default("int8")
-    )
+    precision: Annotated[
+        PrecisionName, "fp32, w8 (closest to fp32), int8 (fastest) or w4 (smallest)", DERIVED
+    ] = default("int8")
     max_drop: Annotated[
         float,
         "largest allowed loss of the main metric on validation, beyond one standard error; 0.01: one point",
