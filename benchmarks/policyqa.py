@@ -34,11 +34,13 @@ DEPTHS = (1, 3, 5, 10)
 
 
 def main() -> None:
-    """Run all measurements, and write benchmarks/results/policyqa.json."""
+    """Run all measurements, and write benchmarks/results/policyqa.json, or policyqa_recall.json without times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedders", nargs="+", default=["default="], metavar="NAME=BUNDLE")
     parser.add_argument("--reader", type=Path, metavar="BUNDLE")
-    parser.add_argument("--asked", type=int, default=200, help="number of questions to time")
+    parser.add_argument(
+        "--asked", type=int, default=200, help="number of questions to time; 0 for recall only"
+    )
     options = parser.parse_args()
     contexts, pairs, asked = read_policyqa(DATA / "policyqa" / "dev.json")
     result: dict[str, Any] = {"machine": describe_machine(), "load_average": os.getloadavg()}
@@ -51,7 +53,7 @@ def main() -> None:
             name, _, bundle = named.partition("=")
             result[name] = measure(documents, bundle, options.reader, pairs, asked, options.asked)
     result["load_average_after"] = os.getloadavg()
-    write_result("policyqa", result)
+    write_result("policyqa" if options.asked else "policyqa_recall", result)
     show(result, [named.partition("=")[0] for named in options.embedders])
 
 
@@ -98,8 +100,9 @@ def measure(
     }
     with KnowledgeBase.open(file, reader=reader) as base:
         result["recall"] = {mode: recall(base, mode, pairs, asked) for mode in MODES}
-        questions = sorted(pairs)[:: max(1, len(pairs) // timed)][:timed]
-        result["latency_ms"] = time_answers(base, questions)
+        if timed:
+            questions = sorted(pairs)[:: max(1, len(pairs) // timed)][:timed]
+            result["latency_ms"] = time_answers(base, questions)
     return result
 
 
@@ -153,9 +156,10 @@ def show(result: Mapping[str, Any], names: Sequence[str]) -> None:
         columns = list(one["recall"]["bm25"])
         rows = [["", *columns], *([mode, *map(str, one["recall"][mode].values())] for mode in MODES)]
         print(format_table(rows))
-        timed = {key: value for key, value in one["latency_ms"].items() if isinstance(value, dict)}
+        timed = {key: value for key, value in one.get("latency_ms", {}).items() if isinstance(value, dict)}
         rows = [[key, *map(str, value.values())] for key, value in timed.items()]
-        print(format_table([["ms", "p50", "p95", "p50 of processor time"], *rows]))
+        if rows:
+            print(format_table([["ms", "p50", "p95", "p50 of processor time"], *rows]))
 
 
 if __name__ == "__main__":
