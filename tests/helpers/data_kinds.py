@@ -473,7 +473,8 @@ READ = (
         "these splits, if every row names one; otherwise a warning",
         "d.csv",
         "text,label,Set\nnine,a,TRAIN\nten,b,TRAIN\nsix,a,dev\nfive,b,test\n",
-        expected=LABELS,
+        settings={"validation": None, "test": None},
+        expected={*LABELS, ("six", "a"), ("five", "b")},
         says="splits from the column 'Set'",
     ),
     Kind(
@@ -547,6 +548,18 @@ READ = (
         "text,label\nnine,a|x\nten,b|x\nsix,a|y\nfive,b|y\n",
         expected={("nine", "a|x"), ("ten", "b|x"), ("six", "a|y"), ("five", "b|y")},
         says="labels such as 'a|x', 'b|x', 'a|y' seem to be several labels with '|' between them",
+    ),
+    Kind(
+        "a split without labels: no such column (Kaggle's test.csv), or only -1 (GLUE)",
+        "left out, with a warning; a test split is cut off the training data",
+        "d",
+        {
+            "train.csv": "text,label\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(24)),
+            "test.csv": "text,label\nsix,-1\nfive,-1\n",
+        },
+        settings={"validation": None, "test": None},
+        expected={(str(row), "ab"[row % 2]) for row in range(24)},
+        says="test.csv: has no answer in the column 'label', only empty cells or -1, and is left out",
     ),
 )
 

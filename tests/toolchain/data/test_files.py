@@ -20,6 +20,7 @@ from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
 from ftool.data.sources.find import find_tables, read_file
 from ftool.data.sources.hub import read_hub
+from ftool.data.unlabelled_splits import without_unlabelled
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -664,4 +665,6 @@ def test_a_test_split_whose_labels_are_kept_secret_is_left_out(monkeypatch: pyte
         for split, labels in (("train", [0, 1]), ("test", [-1, -1]))
     }
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: datasets.DatasetDict(splits))
-    assert set(read_hub("owner/name")) == {"train"}
+    tables = without_unlabelled(LabelReader, read_hub("owner/name"), DataSettings(path="owner/name"))
+    assert set(tables) == {"train"}
+    assert "(test): has no answer" in tables["train"].warnings[0]

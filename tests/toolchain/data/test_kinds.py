@@ -19,7 +19,7 @@ def settings(kind: Kind, folder: Path) -> DataSettings:
         name: value.replace("HERE", str(folder)) if isinstance(value, str) else value
         for name, value in kind.settings.items()
     }
-    return DataSettings(path=path, validation=path, test=path, **given)
+    return DataSettings(**{"path": path, "validation": path, "test": path, **given})
 
 
 def plain(example: Example) -> tuple[object, object]:
@@ -34,7 +34,7 @@ def plain(example: Example) -> tuple[object, object]:
 @pytest.mark.parametrize("kind", READ, ids=lambda kind: kind.given)
 def test_data_is_read_as_the_page_says(tmp_path: Path, kind: Kind) -> None:
     data = load_dataset(kind.reader, settings(kind, tmp_path))
-    found = {plain(example) for example in data.train.examples}
+    found = {plain(example) for split in data.splits.values() for example in split.examples}
     if data.facts.get("multi_label") is False:
         found = {(text, *labels) for text, labels in found}  # type: ignore[misc]
     assert found == kind.expected

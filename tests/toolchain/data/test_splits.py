@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from ftool.data.dataset import Split
 from ftool.data.load import load_dataset, load_rows, load_split
+from ftool.data.rows.base import RowReader
 from ftool.data.rows.labels import LabelledText, LabelReader
+from ftool.data.rows.questions import QuestionReader
+from ftool.data.rows.tags import TagReader
 from ftool.data.splits import cut_off, same_text
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
@@ -221,3 +224,62 @@ def test_the_split_of_a_file_is_evaluated_by_its_column(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("text,label,split\nnine,a,train\nten,b,test\n", encoding="utf-8")
     assert load_split(LabelReader, DataSettings(path=str(path)), "test").inputs == ["ten"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "train", "test"),
+    [
+        (LabelReader, {"text": "nine", "label": "a"}, {"text": "x"}),
+        (LabelReader, {"text": "nine", "label": "a"}, {"text": "x", "label": None}),
+        (LabelReader, {"text": "nine", "label": "a"}, {"text": "x", "label": -1}),
+        (LabelReader, {"Ticket text": "nine or so", "queue": "a"}, {"Ticket text": "x"}),
+        (LabelReader, {"text": "nine", "toxic": 1, "insult": 0}, {"text": "x"}),
+        (LabelReader, {"text": "nine", "toxic": 1, "insult": 0}, {"text": "x", "toxic": -1, "insult": -1}),
+        (TagReader, {"text": "Ann", "entities": [[0, 3, "per"]]}, {"text": "Ann", "entities": None}),
+        (TagReader, {"text": "Ann", "entities": [[0, 3, "per"]]}, {"text": "Ann"}),
+        (QuestionReader, {"question": "Who?", "context": "Ann", "answers": ["Ann"]}, {"question": "Who?"}),
+    ],
+)
+def test_a_split_without_answers_is_left_out(
+    tmp_path: Path, reader: type[RowReader[Any]], train: dict[str, Any], test: dict[str, Any]
+) -> None:
+    rows = []
+    for number in range(40):
+        row = {
+            name: f"{cell} {number}" if name in ("text", "context", "Ticket text") else cell
+            for name, cell in train.items()
+        }
+        if number % 2 and "toxic" in row:
+            row |= {"toxic": 0, "insult": 1}
+        elif number % 2:
+            row |= {name: "b" for name in ("label", "queue") if name in row}
+        rows.append(row)
+    for name, some in (("train", rows), ("test", [test] * 3)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in some), encoding="utf-8")
+    (tmp_path / "sample_submission.csv").write_text("id,label\n1,a\n", encoding="utf-8")
+    data = load_dataset(reader, DataSettings(path=str(tmp_path)))
+    assert (len(data.train) + len(data.validation) + len(data.test)) == 40
+    told = "\n".join(data.warnings)
+    assert "test.jsonl: has no " in told
+    assert ", and is left out" in told
+    assert "sample_submission.csv" in told
+    if test.keys() == train.keys() and "toxic" not in test:
+        with pytest.raises(DataError, match=r"has no answer .* so nothing can be measured"):
+            load_split(reader, DataSettings(path=str(tmp_path)), "test")
+
+
+def test_a_split_that_the_settings_name_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "nine,a\nten,b\n" * 9, encoding="utf-8")
+    (tmp_path / "other.csv").write_text("text\nsix\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"other\.csv: no column is known to hold the labels"):
+        load_dataset(
+            LabelReader, DataSettings(path=str(tmp_path / "train.csv"), test=str(tmp_path / "other.csv"))
+        )
+
+
+def test_a_class_that_is_called_minus_one_is_no_missing_label(tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{(-1, 1)[row % 2]}\n" for row in range(40))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    (tmp_path / "test.csv").write_text("text,label\nsix,-1\n", encoding="utf-8")
+    assert len(load_dataset(LabelReader, DataSettings(path=str(tmp_path))).test) == 1

@@ -15,6 +15,7 @@ from ftool.data.sources.memory import tables_in_memory
 from ftool.data.splits import SPLITS, contradictions, cut_missing_splits, shared_texts
 from ftool.data.table import Table
 from ftool.data.two_columns import nameless_cells
+from ftool.data.unlabelled_splits import refuse_unlabelled, without_unlabelled
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 
@@ -33,7 +34,8 @@ def load_dataset(
     which names the file, row or column, if a file can't be read, if a text is empty, or if a label is unknown: the
     model does not have this label or, without `model`, no training example has it.
     """
-    return _dataset(kind, find_tables(settings), settings, model, quiet=quiet)
+    tables = without_unlabelled(kind, find_tables(settings), settings)
+    return _dataset(kind, tables, settings, model, quiet=quiet)
 
 
 def load_rows(
@@ -55,7 +57,8 @@ def load_rows(
         tables["train"] = tables.pop("all")
     if "train" not in tables:
         raise DataError(f"the rows have no train split, only {', '.join(tables)}")
-    return _dataset(kind, tables, DataSettings(path=tables["train"].source, **settings), model)
+    given = DataSettings(path=tables["train"].source, **settings)
+    return _dataset(kind, without_unlabelled(kind, tables, given), given, model)
 
 
 def load_split(
@@ -67,6 +70,7 @@ def load_split(
     for the same reasons as `load_dataset`, and if the data has several splits but none named `split`.
     """
     table = only_table(read_data(settings), split, settings.path)
+    refuse_unlabelled(kind, table, settings, () if model is None else model.labels)
     reader, splits = _read(kind, {split: table}, settings, model)
     if model is not None:
         reader.warnings += labels_missing(splits.values(), reader.known_classes(model.labels), table.source)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ftool.data.columns import Column, optional_column
 from ftool.data.dataset import E, Split
 from ftool.data.label_policy import ModelFacts
 from ftool.data.table import Table
@@ -20,6 +21,8 @@ class RowReader(ABC, Generic[E]):
 
     Attributes:
         labelled: whether examples have labels; if so, the data's fingerprint includes the label names.
+        answers: the columns that hold the answers which a model learns, each with the setting that can name the column.
+        empty_is_answer: whether an empty cell is an answer too, such as that a question has none.
         kept_together: a phrase for the notes about splits that were cut off, which says how the examples were divided,
             such as "each context on one side".
         tables: the tables that `read` gets, by split: those of the source, or what a subclass made of them.
@@ -27,6 +30,8 @@ class RowReader(ABC, Generic[E]):
     """
 
     labelled: ClassVar[bool] = False
+    answers: ClassVar[Sequence[tuple[Column, str]]] = ()
+    empty_is_answer: ClassVar[bool] = False
     kept_together: str = "each text on one side"
 
     def __init__(
@@ -41,6 +46,15 @@ class RowReader(ABC, Generic[E]):
         self.settings = settings
         self.model = model
         self.warnings: list[str] = []
+
+    @classmethod
+    def answer_columns(cls, table: Table, settings: DataSettings) -> tuple[str, ...]:
+        """Return the names of the table's columns of answers; empty if it has none.
+
+        Raises DataError if the settings name a column that the table lacks.
+        """
+        found = (optional_column(table, column, getattr(settings, name)) for column, name in cls.answers)
+        return tuple(dict.fromkeys(name for name in found if name is not None))
 
     @property
     def first(self) -> Table:

@@ -75,6 +75,12 @@ def join_label_columns(
     return JoinedColumns(joined, replace(settings, label=JOINED, regression=not are_labels), names)
 
 
+def label_columns(table: Table, settings: DataSettings) -> tuple[str, ...]:
+    """Return the columns that `join_label_columns` joins without a model; empty if there are none."""
+    names = _named_columns(table, settings, None)
+    return _found_columns(table, settings) if names is None else names
+
+
 def _named_columns(table: Table, settings: DataSettings, model: ModelFacts | None) -> tuple[str, ...] | None:
     """Return the columns that the settings or the outputs of the model name; None if they name none."""
     known = tuple(model.labels) if model is not None and model.regression else ()

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ftool.data.cells import BadRows, column_texts, listed_rows, refuse_constant
-from ftool.data.columns import LABEL, find_column, text_columns
+from ftool.data.columns import LABEL, find_column, optional_column, text_columns
 from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.missing_words import doubtful_labels
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.rows.label_cells import label_cells
-from ftool.data.rows.label_columns import join_label_columns
+from ftool.data.rows.label_columns import join_label_columns, label_columns
 from ftool.data.rows.label_names import read_label_names
 from ftool.data.rows.number_cells import are_scores, are_shares, number_cells, several_in, with_decimal_points
 from ftool.data.rows.unlabelled import placeholder_of, without_placeholder
@@ -135,6 +135,15 @@ class LabelReader(RowReader[LabelledText]):
                     "stands for a missing one: read as no label"
                 )
         return warnings
+
+    @classmethod
+    def answer_columns(cls, table: Table, settings: DataSettings) -> tuple[str, ...]:
+        """Return the column of labels or numbers, or the columns of several."""
+        joined = label_columns(table, settings)
+        if joined:
+            return joined
+        found = optional_column(table, LABEL, with_only_columns(settings, table).label)
+        return () if found is None else (found,)
 
     def read(self, table: Table) -> Split[LabelledText]:
         """Return the texts of a table with their label names or regression targets."""

@@ -72,6 +72,8 @@ class QuestionReader(RowReader[Question]):
     answer, a model learns to abstain.
     """
 
+    answers = ((ANSWERS, "answers"),)
+    empty_is_answer = True
     kept_together = "each context on one side"
 
     def read(self, table: Table) -> Split[Question]:

@@ -48,6 +48,7 @@ class TagReader(RowReader[TaggedText]):
     """
 
     labelled = True
+    answers = ((TAGS, "label"), (ENTITIES, "label"))
     kept_together = "stratified by kind of entity"
     _scheme = ""
 

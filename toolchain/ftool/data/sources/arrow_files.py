@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ftool.data.sources.files import DataFile
@@ -52,16 +53,22 @@ def arrow_table(source: str, table: Any) -> Table:
     features = json.loads(metadata).get("info", {}).get("features", {})
     columns = [column.to_pylist() for column in table.columns]
     rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
-    names = {name: named for name, feature in features.items() if (named := _class_names(feature))}
-    return Table(source, tuple(table.column_names), rows, names)
+    return Table(source, tuple(table.column_names), rows, class_names(features))
 
 
-def _class_names(feature: Any) -> tuple[str, ...] | None:
-    """Return the class names of a feature in the JSON form of the `datasets` library.
+def class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the class names of each column of class numbers.
 
-    Returns None if the feature is neither a ClassLabel nor a list of ClassLabels.
+    `features` describe the columns in the JSON form of the `datasets` library.
     """
+    return {name: named for name, feature in features.items() if (named := _names_in(feature))}
+
+
+def _names_in(feature: Any) -> tuple[str, ...] | None:
+    """Return the class names of a feature; None if the feature is neither a ClassLabel nor a list of ClassLabels."""
+    if isinstance(feature, list):  # the form of lists in old versions of the library
+        return _names_in(feature[0]) if len(feature) == 1 else None
     if isinstance(feature, dict):
         names = feature.get("names")
-        return tuple(names) if isinstance(names, list) else _class_names(feature.get("feature"))
+        return tuple(names) if isinstance(names, list | tuple) else _names_in(feature.get("feature"))
     return None

@@ -1,15 +1,13 @@
 """Read data sets on the Hugging Face hub, and folders that were saved by the `datasets` library, as tables."""
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
 
+from ftool.data.sources.arrow_files import class_names
 from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
-
-_log = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"^(?P<name>[\w.-]+/[\w.-]+)(:(?P<subset>[\w.-]+))?$")
 
@@ -25,7 +23,7 @@ def is_hub_id(value: str) -> bool:
 def read_hub(hub_id: str) -> dict[str, Table]:
     """Return a dict from split name to table for a hub data set, `owner/name` or `owner/name:subset`.
 
-    Splits without labels are left out, with a warning. Raises DataError if the hub can't be reached, or has no such
+    Raises DataError if the hub can't be reached, or has no such
     data set or subset.
     """
     import datasets
@@ -65,14 +63,15 @@ def read_saved(folder: Path) -> dict[str, Table]:
 
 
 def dataset_tables(source: str, loaded: Any) -> dict[str, Table]:
-    """Return a dict from split name to table for a `datasets.DatasetDict`, without splits that have no labels."""
-    tables = {}
-    for name, dataset in loaded.items():
-        split = split_called(str(name))
-        if split is not None and not _is_unlabelled(dataset):
-            tables[split] = dataset_table(f"{source} ({name})", dataset)
-        elif split is not None:
-            _log.warning("%s: the %s split has no labels and is left out", source, name)
+    """Return a dict from split name to table for a `datasets.DatasetDict`.
+
+    The only key is "all" if no split is named.
+    """
+    tables = {
+        split: dataset_table(f"{source} ({name})", dataset)
+        for name, dataset in loaded.items()
+        if (split := split_called(str(name))) is not None
+    }
     if not tables and len(loaded) == 1:
         name, dataset = next(iter(loaded.items()))
         return {"all": dataset_table(f"{source} ({name})", dataset)}
@@ -85,22 +84,7 @@ def dataset_table(source: str, dataset: Any) -> Table:
     """Return a `datasets.Dataset` as a table; `source` names it in messages."""
     columns = [dataset[name][:] for name in dataset.column_names]
     rows = [Row(number, cells) for number, cells in enumerate(zip(*columns, strict=True), start=1)]
-    names = {name: named for name, feature in dataset.features.items() if (named := _class_names(feature))}
-    return Table(source, tuple(dataset.column_names), rows, names)
-
-
-def _class_names(feature: Any) -> tuple[str, ...] | None:
-    names = getattr(getattr(feature, "feature", feature), "names", None)
-    return tuple(names) if names else None
-
-
-def _is_unlabelled(dataset: Any) -> bool:
-    """Whether a column of class numbers holds only -1.
-
-    Benchmarks whose test labels are secret use -1 in place of the labels.
-    """
-    class_columns = [name for name, feature in dataset.features.items() if getattr(feature, "names", None)]
-    return any(len(dataset) and set(dataset[name][:]) == {-1} for name in class_columns)
+    return Table(source, tuple(dataset.column_names), rows, class_names(dataset.features.to_dict()))
 
 
 def _first_line(error: Exception) -> str:
