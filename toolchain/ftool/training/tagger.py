@@ -155,6 +155,7 @@ def word_features(
     none = np.empty((0, loaded.model.head.in_features), dtype=np.float32)
     for first in range(0, len(examples), _AT_ONCE):
         some = examples[first : first + _AT_ONCE]
+        log.info("computing features of texts %d to %d of %d", first + 1, first + len(some), len(examples))
         cut = loaded.windows([one.input for one in some])
         tokens = [window.tokens for windows in cut for window in windows]
         rows = iter(run_per_token(loaded, tokens, loaded.model.features))

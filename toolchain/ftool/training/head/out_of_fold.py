@@ -1,5 +1,6 @@
 """Out-of-fold logits: for every example, those of a head that was trained on frozen features without this example."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from ftool.training.losses import ClassificationLoss, encode_targets
 from ftool.training.tagger import word_features
 from ftool_export.checkpoints.classifier import LoadedClassifier
 from ftool_export.checkpoints.tagger import LoadedTagger
+
+log = logging.getLogger(__name__)
 
 FOLDS: Final = 5
 _MOST_NUMBERS: Final = 100_000_000  # features of all words: 400 MB
@@ -107,7 +110,9 @@ def _held_out_logits(
     """Return for each example the logits of a head that was trained on the other folds, float32 (examples, labels)."""
     features, targets = every.features, every.targets
     logits = np.zeros((len(features), labels), dtype=np.float32)
-    for others, own in folds.split(features, None if loss.multi_label else targets.numpy(), groups):
+    parts = folds.split(features, None if loss.multi_label else targets.numpy(), groups)
+    for part, (others, own) in enumerate(parts, 1):
+        log.info("judging labels: part %d of %d", part, folds.get_n_splits())
         head = nn.Linear(features.shape[1], labels)
         known = LabelledFeatures(features=features[others], targets=targets[torch.from_numpy(others)])
         fit_at(head, known, loss, STRENGTHS[0])
