@@ -130,7 +130,7 @@ def _adapt(recipe: Recipe, run: Path, text: str, labels: Sequence[str], max_drop
     if report.kept and lesson.updates:
         held_out = _held_out(recipe, loaded, "test")
         test = _evaluate(recipe, held_out)
-        test = replace(test, baselines=stored_baselines(run, test, held_out.examples.examples))
+        test = replace(test, baselines=stored_baselines(run, test, held_out.examples))
         _replace_run(run, loaded, report, validation=after, test=test)
     return report
 

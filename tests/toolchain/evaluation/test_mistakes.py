@@ -23,12 +23,18 @@ from ftool_runtime.errors import InputError
 LABELS = ("card", "loan", "rent")
 
 
-def mistakes(answers: list[int], truths: list[int], sureness: list[float] | None = None) -> Mistakes:
+def mistakes(
+    answers: list[int],
+    truths: list[int],
+    sureness: list[float] | None = None,
+    texts: list[str] | None = None,
+) -> Mistakes:
     """The mistakes of a model that gives these answers with these logits above the others."""
     logits = np.zeros((len(answers), 3), dtype=np.float32)
     logits[np.arange(len(answers)), answers] = sureness or 3.0
     targets = np.array(truths)
-    examples = [LabelledText(f"text {row}", (LABELS[truth],), row=row) for row, truth in enumerate(truths)]
+    texts = texts or [f"text {row}" for row in range(len(truths))]
+    examples = [LabelledText(texts[row], (LABELS[truth],), row=row) for row, truth in enumerate(truths)]
     return find_mistakes(
         logits, targets, LABELS, examples, split="test", metric="accuracy",
         score=partial(main_score, targets=targets, multi_label=False), multi_label=False,
@@ -52,6 +58,17 @@ def test_the_surest_mistakes_come_first() -> None:
     ]
     assert found.confident[0].confidence == pytest.approx(np.exp(5) / (np.exp(5) + 2), abs=1e-4)
     assert "'text 1'" in found.text("accuracy")
+
+
+def test_copies_of_a_text_share_a_line() -> None:
+    found = mistakes([1, 1, 1, 1], [0, 0, 0, 2], texts=["my pin", "my card", "my pin", "my pin"])
+    assert len(found.to_json()["confident"]) == 4
+    lines = [line for line in found.text("accuracy").splitlines() if line.startswith("  test row")]
+    assert sorted(lines) == [
+        "  test row 0 and 1 copy: 'my pin'",
+        "  test row 1: 'my card'",
+        "  test row 3: 'my pin'",  # with another label
+    ]
 
 
 def test_a_model_without_mistakes_says_so() -> None:

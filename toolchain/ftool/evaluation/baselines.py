@@ -157,6 +157,10 @@ class BaselineReport:
                 return f"This model scores higher than {others}; only training tells whether by chance."
             return f"This model beats {others}."
         worst = self.unbeaten[0]
+        if self.model.value == worst.score.value == 1.0:
+            return (
+                f"This model and {worst.title} both score 1: only harder test examples can tell them apart."
+            )
         clearly, by = "", ""
         if (gap := worst.advantage) is not None and np.isfinite(gap.low):
             clearly = " clearly" if gap.value > 0 else ""

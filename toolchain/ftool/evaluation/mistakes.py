@@ -146,7 +146,7 @@ class Mistakes:
             rows += [
                 [one.truth, one.answer, str(one.count), f"{one.cost:.4f}"] for one in self.confusions[:_SHOWN]
             ]
-            sure = [_line(one) for one in self.confident[:_SHOWN]]
+            sure = _lines(self.confident)
             parts = [format_table(rows), "\n".join([f"surest of {len(self.confident)} mistakes:", *sure])]
         if (errors := self.label_errors) is not None:
             checked = f"{errors.checked} {errors.counted}"
@@ -156,7 +156,7 @@ class Mistakes:
                 else f"{errors.how}; they agree with {errors.agreement:.0%}"
             )
             title = f"labels that are likely wrong: {len(errors.found)} of {checked} ({how})"
-            parts.append("\n".join([title, *map(_line, errors.found[:_SHOWN]), *_not_judged(errors)]))
+            parts.append("\n".join([title, *_lines(errors.found), *_not_judged(errors)]))
         return "\n\n".join(parts)
 
 
@@ -313,8 +313,18 @@ def _not_judged(errors: LabelErrors) -> list[str]:
     return [f"  not judged, because fewer than half are found: {', '.join(errors.not_judged)}"]
 
 
-def _line(one: Doubt) -> str:
+def _lines(doubts: Sequence[Doubt]) -> list[str]:
+    """Return lines on the first examples; copies of a text with the same labels and answer share one."""
+    copies: dict[tuple[Any, ...], list[Doubt]] = {}
+    for one in doubts:
+        copies.setdefault((one.text, one.labels, one.answer), []).append(one)
+    return [_line(several[0], len(several) - 1) for several in list(copies.values())[:_SHOWN]]
+
+
+def _line(one: Doubt, copies: int) -> str:
+    more = f" and {copies} {'copy' if copies == 1 else 'copies'}" if copies else ""
     text = " ".join(one.text.split())
     text = text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
     labels, answer = (", ".join(names) or "none" for names in (one.labels, one.answer))
-    return f"  {one.split} row {one.row}: {text!r}\n    labelled {labels}; answered {answer} ({one.confidence:.0%})"
+    judged = f"labelled {labels}; answered {answer} ({one.confidence:.0%})"
+    return f"  {one.split} row {one.row}{more}: {text!r}\n    {judged}"

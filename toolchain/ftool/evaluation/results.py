@@ -242,7 +242,7 @@ def _details(evaluation: Evaluation) -> list[str]:
     baselines = evaluation.baselines
     compared = [] if baselines is None else [baselines.table(METRIC_NAMES[baselines.metric])]
     if "per_class" in evaluation.metrics:
-        return [_worst_labels(evaluation), *compared]
+        return [*_worst_labels(evaluation), *compared]
     return compared + [
         f"{_one_line(shown.given)}\n  -> {_one_line(shown.answer)}\n  (right: {_one_line(shown.reference)})"
         for shown in evaluation.shown
@@ -254,12 +254,19 @@ def _one_line(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _worst_labels(evaluation: Evaluation) -> str:
-    ranked = [(label, row) for label, row in evaluation.metrics["per_class"].items() if row["support"]]
+def _worst_labels(evaluation: Evaluation) -> list[str]:
+    """Return the table of the labels with the lowest F1; nothing if all labels have an F1 of 1."""
+    ranked = [
+        (label, row)
+        for label, row in evaluation.metrics["per_class"].items()
+        if row["support"] and row["f1"] < 1
+    ]
+    if not ranked:
+        return []
     ranked.sort(key=lambda entry: entry[1]["f1"])
     rows = [[f"hardest on {evaluation.split}", "precision", "recall", "F1", "examples"]]
     rows += [
         [label, *(f"{row[name]:.2f}" for name in ("precision", "recall", "f1")), str(row["support"])]
         for label, row in ranked[:_WORST_SHOWN]
     ]
-    return format_table(rows)
+    return [format_table(rows)]
