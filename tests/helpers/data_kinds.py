@@ -100,6 +100,13 @@ def _database(path: Path) -> None:
         connection.executemany("INSERT INTO tickets VALUES (?, ?)", [("nine", "a"), ("ten", "b")])
 
 
+def _database_with_view(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE tickets (text TEXT, label TEXT)")
+        connection.executemany("INSERT INTO tickets VALUES (?, ?)", [("nine", "a"), ("ten", "b")])
+        connection.execute("CREATE VIEW short AS SELECT * FROM tickets WHERE label = 'a'")
+
+
 def _zip(**files: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -561,6 +568,58 @@ READ = (
         expected={(str(row), "ab"[row % 2]) for row in range(24)},
         says="test.csv: has no answer in the column 'label', only empty cells or -1, and is left out",
     ),
+    Kind(
+        "JSON objects one after another, on one line or over several (`jq`)",
+        "the objects",
+        "d.json",
+        json.dumps(ROWS[0], indent=1) + "\n" + json.dumps(ROWS[1], indent=1),
+        expected=LABELS,
+        says="texts from the column 'text'",
+    ),
+    Kind(
+        'a label as an object with its name (`{"id": 0, "name": "neg"}`), also as text',
+        "the name",
+        "d.csv",
+        'text,label\nnine,"{""id"": 0, ""name"": ""a""}"\nten,"{""id"": 1, ""name"": ""b""}"\n',
+        expected=LABELS,
+        says="labels from 'label'",
+    ),
+    Kind(
+        "several labels as a list of objects with names",
+        "the names",
+        "d.jsonl",
+        _lines(
+            {"text": "nine", "label": [{"name": "a"}, {"name": "b"}]},
+            {"text": "ten", "label": [{"name": "b"}]},
+        ),
+        expected={("nine", ("a", "b")), ("ten", ("b",))},
+        says="labels from 'label'",
+    ),
+    Kind(
+        "a SQLite database with one table, also beside views",
+        "the table",
+        "d.db",
+        _database_with_view,
+        expected=LABELS,
+        says="d.db: texts from the column 'text'",
+    ),
+    Kind(
+        "shards whose columns are in another order",
+        "the same columns",
+        "d",
+        {"train-00000-of-00002.csv": CSV, "train-00001-of-00002.csv": "label,text\na,six\n"},
+        expected={*LABELS, ("six", "a")},
+        settings={"validation": "HERE/d/train-00000-of-00002.csv", "test": "HERE/d/train-00000-of-00002.csv"},
+        says="texts from the column 'text'",
+    ),
+    Kind(
+        "one row for each label of a text",
+        "the text once with each label; a warning says how to write several labels",
+        "d.csv",
+        "text,label\nnine,a\nnine,b\nten,a\nten,b\n",
+        expected={("nine", "a"), ("nine", "b"), ("ten", "a"), ("ten", "b")},
+        says="if a text has several labels, write them in one row, as with --label-separator",
+    ),
 )
 
 REFUSED = (
@@ -695,6 +754,42 @@ REFUSED = (
         "d.csv",
         'text,label\n"he said \\"nine\\" twice",a\nten,b\n',
         says="row 2 is not CSV: ',' expected after '\"'; quotation marks have a backslash before them: write \"\"",
+    ),
+    Kind(
+        "a pointer of Git LFS in place of the file",
+        "`git lfs pull`",
+        "d.parquet",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n",
+        says="is a Git LFS pointer, not the file itself; run `git lfs pull`",
+    ),
+    Kind(
+        "an HTML page that was saved under the file's name",
+        "download the file itself",
+        "d.csv",
+        "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n",
+        says="is an HTML page, perhaps of an error or a sign-in",
+    ),
+    Kind(
+        "several columns with the same name",
+        "rename all but one",
+        "d.csv",
+        "text,label,label\nnine,a,x\n",
+        says="has several columns 'label'; the columns are 'text', 'label', 'label': rename all but one",
+    ),
+    Kind(
+        "labels that are the same number (versions `1.1` and `1.10`)",
+        "`data.regression = false` makes them names",
+        "d.csv",
+        "text,label\nnine,1.1\nten,1.10\n",
+        says="if they are names, such as versions 1.1 and 1.10, set data.regression = false",
+    ),
+    Kind(
+        "too few different texts to cut a test split off",
+        "the different texts are counted",
+        "d.csv",
+        "text,label\n" + "nine,a\nten,b\n" * 5,
+        settings={"validation": None, "test": None},
+        says="2 different texts in 10 rows are too few to cut a test split off",
     ),
 )
 

@@ -102,13 +102,13 @@ def problem_of(cell: Cell, name: str = "text") -> str | None:
     return next((what.format(name) for what, is_bad in _PROBLEMS if is_bad(cell)), None)
 
 
-def refuse_constant(source: str, numbers: Sequence[float], name: str = "scores") -> None:
+def refuse_constant(source: str, numbers: Sequence[float], name: str = "scores", remedy: str = "") -> None:
     """Raise DataError if all `numbers` are the same: a model can't learn from scores that do not differ.
 
-    `name` is the noun for the numbers in the message.
+    `name` is the noun for the numbers in the message, and `remedy` the end of the message.
     """
     if len(set(numbers)) == 1:
-        raise DataError(f"{source}: all {name} are {numbers[0]:g}; they must differ")
+        raise DataError(f"{source}: all {name} are {numbers[0]:g}; they must differ{remedy}")
 
 
 def number_of(cell: Cell) -> float | None:

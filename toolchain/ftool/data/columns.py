@@ -153,9 +153,10 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
         if len(found) == 1:
             return table.columns[found[0]]
         if found:
+            same = len({table.columns[place] for place in found}) < len(found)
+            remedy = "rename all but one" if same else f"rename them, or name one with {column.flag}"
             raise DataError(
-                f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: "
-                f"rename them, or name one with {column.flag}"
+                f"{table.source}: has several columns {candidate!r}; the columns are {listed_columns(table)}: {remedy}"
             )
     several = f" (or a column for each {column.parts} with {column.flag} A,B)" if column.parts else ""
     raise DataError(

@@ -23,6 +23,9 @@ from ftool.recipe.data_settings import DataSettings
 
 SPLITS: Final = ("train", "validation", "test")
 
+_ROWS_OF_SEVERAL = (
+    4  # rows for each text that has different labels; with fewer, a text may have several labels
+)
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _SPELLINGS = {
     "train": "train",
@@ -120,9 +123,14 @@ def cut_off(
                 cut.update(rows)
                 frequency.subtract(lost)
     if not cut:
+        different = len(positions_by_text(groups))
+        few = (
+            f"{len(whole)} rows"
+            if different > len(whole) / 2
+            else f"{different} different texts in {len(whole)} rows"
+        )
         raise DataError(
-            f"{whole.source}: {len(whole)} rows are too few to cut a {name} split off; "
-            f"add rows, or name a file in data.{name}"
+            f"{whole.source}: {few} are too few to cut a {name} split off; add rows, or name a file in data.{name}"
         )
     kept = [row for row in range(len(whole)) if row not in cut]
     return whole.take(kept), whole.take(sorted(cut))
@@ -160,7 +168,11 @@ def contradictions(split: Split[E]) -> list[str]:
     two = [examples[position] for position in differing[0][:2]]
     first = " and ".join(f"{example.row} ({', '.join(example.classes) or 'none'})" for example in two)
     count = f"{len(differing)} text{'s' if len(differing) > 1 else ''}"
-    return [f"{split.source}: {count} with different labels in different rows (first: rows {first})"]
+    several = len(differing) > len(examples) / _ROWS_OF_SEVERAL
+    remedy = (
+        "; if a text has several labels, write them in one row, as with --label-separator" if several else ""
+    )
+    return [f"{split.source}: {count} with different labels in different rows (first: rows {first}){remedy}"]
 
 
 def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:

@@ -22,6 +22,7 @@ _MIN_FITTING = (
     0.5  # smallest share of lists of zeros and ones of one length; the other lists are then mistakes
 )
 
+_NAME_KEYS = ("name", "label", "value", "title", "text")  # of the name in an object that describes a label
 _IF_A_LABEL = "; if it is a label, call it otherwise, or name it in data.none_label"
 
 
@@ -190,7 +191,10 @@ def _list_in(cell: Cell, where: str, separator: str | None) -> Cell:
     a text without a separator.
     """
     try:
-        return read_literal(cell)
+        value = read_literal(cell)
+        if isinstance(value, list | tuple):
+            return [_name_in(part) for part in value]
+        return _name_in(value)
     except BadLiteralError as error:
         if separator is not None and str(cell).strip().endswith("]"):
             return str(cell).strip()[1:-1]
@@ -198,6 +202,14 @@ def _list_in(cell: Cell, where: str, separator: str | None) -> Cell:
             f'{where} has the label {str(cell)[:60]!r}, which {error}; write it as ["a", "b"], or name the '
             "separator with --label-separator"
         ) from error
+
+
+def _name_in(value: Cell) -> Cell:
+    """Return the name in an object that describes one label, such as `{"id": 0, "name": "neg"}`; others unchanged."""
+    if not isinstance(value, Mapping):
+        return value
+    named = [value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)]
+    return named[0] if named else value
 
 
 def _indicator_length(lists: Sequence[Sequence[Cell]], names: LabelNames | None) -> int | None:

@@ -24,6 +24,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool_runtime.errors import nearest
 
 _SEPARATORS = (",", ";", "|", "/", "+")  # that may stand between several labels of a text
+_IF_NAMES = "; if they are names, such as versions 1.1 and 1.10, set data.regression = false"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -103,8 +104,10 @@ class LabelReader(RowReader[LabelledText]):
         if not settings.regression and (model is None or not {"-", "-1"} & set(model.labels)):
             tables = _labelled(tables, settings)
         super().__init__(tables, settings, model)
+        self._found_numbers = False  # whether the cells decide that they are numbers
         if settings.regression is None:
             settings = self.settings = replace(settings, regression=_is_regression(settings, tables))
+            self._found_numbers = True
         self._numbers = (
             number_cells(settings, tables, model, self._label_columns) if settings.regression else None
         )
@@ -306,7 +309,8 @@ class LabelReader(RowReader[LabelledText]):
         names = () if self._numbers is None else self._numbers.names
         columns = zip(*(one.scores for one in train.examples), strict=True)
         for place, scores in enumerate(columns):
-            refuse_constant(train.source, scores, f"numbers {names[place]!r}" if names else "scores")
+            what = f"numbers {names[place]!r}" if names else "scores"
+            refuse_constant(train.source, scores, what, _IF_NAMES if self._found_numbers else "")
         return {
             **({"numbers": list(names)} if names else {}),
             "multi_label": self._labels is not None and self._labels.multi_label,

@@ -1,6 +1,7 @@
 """Read the result of a query to a SQLite database as a table: `sqlite:///file.db?query=SELECT …`."""
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,8 +21,9 @@ _ALLOWED = {
 def read_database(address: str) -> Table:
     """Return the table that `sqlite:///FILE?query=SELECT …` or `sqlite:///FILE?table=NAME` describes.
 
-    Without a query or a table, the database must have one table. The query may be percent-encoded. The database is
-    only read. Raises DataError if the file is missing or not a database, or if the query fails.
+    Without a query or a table, the database must have one table, or one view and no table. The query may be
+    percent-encoded. The database is only read. Raises DataError if the file is missing or not a database, or if the
+    query fails.
     """
     place, _, option = address.removeprefix(SQLITE).partition("?")
     path = Path(place).expanduser()
@@ -32,13 +34,12 @@ def read_database(address: str) -> Table:
         raise DataError(f"{path}: there is no such file")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            names = [
-                name
-                for (name,) in connection.execute(
-                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+            kinds = dict(
+                connection.execute(
+                    "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
                 )
-            ]
-            query = unquote(value) if key == "query" else _select(path, names, unquote(value) or None)
+            )
+            query = unquote(value) if key == "query" else _select(path, kinds, unquote(value) or None)
             connection.set_authorizer(_authorize)
             cursor = connection.execute(query)
             columns = tuple(column for column, *_ in cursor.description or ())
@@ -53,9 +54,12 @@ def _authorize(action: int, *_: str | None) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
 
 
-def _select(path: Path, names: list[str], table: str | None) -> str:
+def _select(path: Path, kinds: Mapping[str, str], table: str | None) -> str:
+    """Return the query for a table or view, by default the only table; `kinds` says which of both each name is."""
+    names = list(kinds)
     known = ", ".join(map(repr, names)) or "none"
-    if table is None and len(names) != 1:
+    alone = [name for name, kind in kinds.items() if kind == "table"] or names
+    if table is None and len(alone) != 1:
         raise DataError(
             f"{path}: the tables are {known}; name one with {SQLITE}{path}?table=NAME, or write ?query=SELECT …"
         )
@@ -65,5 +69,5 @@ def _select(path: Path, names: list[str], table: str | None) -> str:
             f"{path}: has no table {table!r}; the tables are {known}"
             + (f"; did you mean {near}?" if near else "")
         )
-    quoted = (table or names[0]).replace('"', '""')
+    quoted = (table or alone[0]).replace('"', '""')
     return f'SELECT * FROM "{quoted}"'

@@ -32,6 +32,9 @@ _OTHER_KINDS: Mapping[bytes, str] = {  # the first bytes of files that people gi
     b"SQLite format 3\0": "a SQLite database (.db)",
     b"%PDF-": "a PDF file",
 }
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_HTML = (b"<!doctype html", b"<html")
+_PAGES = ("", ".htm", ".html", ".txt", ".xls")  # files that may hold a page, or are refused by their suffix
 _BYTE_ORDER_MARK = "\ufeff"
 _SHOWN = 60  # characters of a line that a warning shows
 
@@ -68,6 +71,14 @@ class DataFile:
         content = self.read()
         if not content.strip():
             raise DataError(f"{self.source}: the file is empty")
+        if content.startswith(_LFS_POINTER):
+            raise DataError(
+                f"{self.source}: is a Git LFS pointer, not the file itself; run `git lfs pull`, or download the file"
+            )
+        if self.suffix not in _PAGES and content.lstrip()[:15].lower().startswith(_HTML):
+            raise DataError(
+                f"{self.source}: is an HTML page, perhaps of an error or a sign-in; download the file itself"
+            )
         return content
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ftool.data.columns import listed_columns
 from ftool.data.sources.arrow_files import ARROW_SUFFIXES, read_arrow, read_parquet
 from ftool.data.sources.class_folders import read_class_folders
 from ftool.data.sources.conll import CONLL_SUFFIXES, is_conll, read_conll
@@ -23,7 +24,7 @@ from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
 from ftool.data.split_column import divided
 from ftool.data.splits import is_shard, split_called, with_left_out_warning
-from ftool.data.table import Table
+from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.paths import BUILTIN, SQLITE, looks_like_path
@@ -245,13 +246,27 @@ def _read_shards(source: str, files: list[DataFile], columns: Sequence[str] | No
     if len(files) > 1 and not all(is_shard(file.stem) for file in files):
         raise DataError(f"{source}: several files for the same split, {' and '.join(names)}; keep one")
     tables = [only_table(_read(file, columns), "all", file.source) for file in files]
-    if any(table.columns != tables[0].columns for table in tables):
-        raise DataError(f"{source}: the shards {', '.join(names)} differ in columns")
+    tables = [tables[0], *(_in_order(table, tables[0].columns) for table in tables[1:])]
+    for name, table in zip(names, tables, strict=True):
+        if table.columns != tables[0].columns:
+            raise DataError(
+                f"{source}: the shards differ in columns: {names[0]} has {listed_columns(tables[0])}, and {name} has "
+                f"{listed_columns(table)}"
+            )
     return replace(
         tables[0],
         rows=[row for table in tables for row in table.rows],
         warnings=tuple(warning for table in tables for warning in table.warnings),
     )
+
+
+def _in_order(table: Table, columns: Sequence[str]) -> Table:
+    """Return the table with its columns in the order of `columns`; unchanged if it has others."""
+    if sorted(table.columns) != sorted(columns) or len(set(columns)) != len(columns):
+        return table
+    places = [table.columns.index(name) for name in columns]
+    rows = [Row(row.number, tuple(row.cells[place] for place in places)) for row in table.rows]
+    return replace(table, columns=tuple(columns), rows=rows)
 
 
 def _builtin_folder(name: str) -> Path:

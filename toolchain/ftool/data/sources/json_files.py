@@ -1,6 +1,7 @@
 """Read JSON and JSON lines files as tables. The content decides which of both a file is, not the suffix."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool_runtime.text.rows import RowError, json_rows
+
+_BETWEEN = re.compile(r"\s*,?\s*")
 
 
 def read_jsonl(file: DataFile, columns: Sequence[str] | None = None) -> dict[str, Table]:
@@ -60,8 +63,34 @@ def _lines(file: DataFile, columns: Sequence[str] | None) -> Table:
         bad.add(error.number, DataError(f"{file.source}: row {error.number} {error.problem}"))
 
     records = list(json_rows(file.text.split("\n"), bad=note))
+    if bad.rows and (objects := _objects(file.text)) is not None:
+        return records_table(file.source, objects, columns)
     bad.refuse()
     return records_table(file.source, records, columns)
+
+
+def _objects(text: str) -> list[tuple[int, Any]] | None:
+    """Return the objects that are written one after another, with or without commas, each with the line of its start.
+
+    Returns None if the text is anything else.
+    """
+    decoder, place, line = json.JSONDecoder(), 0, 1
+    objects: list[tuple[int, Any]] = []
+    while gap := _BETWEEN.match(text, place):
+        line += text.count("\n", place, gap.end())
+        place = gap.end()
+        if place == len(text):
+            return objects
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        objects.append((line, value))
+        line += text.count("\n", place, end)
+        place = end
+    return None
 
 
 def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str, Table]:
