@@ -38,7 +38,7 @@ REBUILD: Final = "build the index again with `ftool index -o KB.db --approximate
 _REPEAT: Final = np.dtype("<i8")
 _LINKS = 16  # neighbours of a vector in the graph; twice as many in its lowest layer
 _BUILD_DEPTH = 128  # vectors compared to find the neighbours of a new one
-_SEARCH_DEPTH = 400  # vectors kept during a search; docs/search.md has the recall with it
+_SEARCH_DEPTH = 800  # vectors kept during a search; docs/search.md has the recall with it
 _WIDER = 4  # the factor by which a search grows that found too few passages because others were deleted
 
 _log = logging.getLogger(__name__)

@@ -97,9 +97,7 @@ def test_copies_of_a_passage_hide_no_others(index: Indexing, embedder: WordEmbed
     with KnowledgeBase.open("kb.db", embedder=embedder) as base:
         copies = base.search("page of the manual", 300, mode="embeddings")
         assert len({passage.document for passage in copies if passage.text == "page of the manual"}) == 300
-    for name in sorted(many.glob("footer*"))[
-        :450
-    ]:  # the first of the copies, which is in the graph, among them
+    for name in sorted(many.glob("footer*"))[:450]:  # also the first copy, which is in the graph
         name.unlink()
     index("many", sync=True)
     check(embedder, 150)
