@@ -185,14 +185,19 @@ def column_names(columns: str | None) -> tuple[str, ...] | None:
 def inputs_of(model: "Model[Any, Any]", texts: Sequence[str]) -> list[Any]:
     """Return texts of the command line as inputs of `model`; each field of an input is one text.
 
+    Of several inputs, one with an empty text is None, as in a file.
+
     Raises InputError if the number of texts is not a multiple of the number of fields.
     """
     fields = model.input_fields
     if len(fields) == 1:
-        return list(texts)
+        return [text if text.strip() or len(texts) == 1 else None for text in texts]
     if len(texts) % len(fields):
         raise InputError(
             f"give {' and '.join(fields)} of each input as separate arguments, got {len(texts)} in all"
         )
-    starts = range(0, len(texts), len(fields))
-    return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]
+    parts = [texts[start : start + len(fields)] for start in range(0, len(texts), len(fields))]
+    return [
+        dict(zip(fields, part, strict=True)) if all(map(str.strip, part)) or len(parts) == 1 else None
+        for part in parts
+    ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ftool_runtime.knowledge import FoundAnswer
 
 NONE: Final = "none"  # the value of --embedder or --reader for not using such a model
+_TABLES: Final = (".csv", ".psv", ".tsv", ".xlsx", ".parquet", ".arrow", ".feather")
 _SHOWN: Final = 300  # the largest number of characters of a passage that are printed
 
 
@@ -73,9 +74,14 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 
     The file at `path` is replaced when the block ends, and only if the block does not raise an error.
 
-    Raises InputError if `path` is None and standard output is closed.
+    Raises InputError if `path` is None and standard output is closed, or if the suffix of `path` is that of a table.
     """
     if path is not None:
+        if path.suffix.lower() in _TABLES:
+            raise InputError(
+                f"{path}: answers are written as JSON lines, not as {path.suffix}; call the file "
+                f"{path.with_suffix('.jsonl').name}"
+            )
         with replacing(path) as file:
             yield file
     elif sys.stdout is None:

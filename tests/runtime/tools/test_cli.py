@@ -164,7 +164,7 @@ def test_ctrl_c_is_one_line_and_keeps_the_old_output(shared_bundle: Path, tmp_pa
         (["predict", "BUNDLE", "--batch-size", "0", "play"], "--batch-size must be at least 1, got 0"),
         (["predict", "BUNDLE", "--input", "gone.txt"], "can't read gone.txt: No such file"),
         (["predict", "BUNDLE", "--input", "gone.txt", "play"], "not both"),
-        (["predict", "BUNDLE", "play", ""], "text 1 is empty"),
+        (["predict", "BUNDLE", ""], "text 0 is empty"),
         (["predict", "gone", "play"], "there is no folder gone"),
         (["verify", "gone"], "there is no folder gone"),
         (["info", "gone"], "there is no folder gone"),

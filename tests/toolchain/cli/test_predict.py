@@ -148,6 +148,14 @@ def test_columns_are_named_and_empty_texts_answered_with_null(
     assert result.stderr == "Warning: empty texts, whose answer is null: 1\n"
 
 
+def test_an_empty_text_among_several_is_answered_with_null(model_folder: Path) -> None:
+    result = run(model_folder, "go", " ", "stop")
+    assert result.exit_code == 0, result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer and answer["label"] for answer in answers] == ["go", None, "stop"]
+    assert result.stderr == "Warning: empty texts, whose answer is null: 1\n"
+
+
 def test_a_column_that_is_missing_names_the_flags(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"body": "go"}]', encoding="utf-8")
     (tmp_path / "a.tsv").write_text("go\t1\n", encoding="utf-8")
@@ -183,7 +191,11 @@ def test_texts_past_the_maximum_length_are_cut_counted_and_said(model_folder: Pa
         (["go", "--threads", "0"], "threads must lie between 1 and"),
         (["go", "--threads", "100000"], "got 100000"),
         (["go", "--top-k", "0"], "top_k"),
-        (["go", ""], "empty"),
+        ([""], "empty"),
+        (
+            ["go", "--output", "answers.csv"],
+            "answers are written as JSON lines, not as .csv; call the file answers.jsonl",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(model_folder: Path, arguments: list[str], error: str) -> None:

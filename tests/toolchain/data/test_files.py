@@ -18,6 +18,7 @@ import pytest
 
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
+from ftool.data.sources.files import data_file
 from ftool.data.sources.find import find_tables, read_file
 from ftool.data.sources.hub import read_hub
 from ftool.data.unlabelled_splits import without_unlabelled
@@ -668,3 +669,9 @@ def test_a_test_split_whose_labels_are_kept_secret_is_left_out(monkeypatch: pyte
     tables = without_unlabelled(LabelReader, read_hub("owner/name"), DataSettings(path="owner/name"))
     assert set(tables) == {"train"}
     assert "(test): has no answer" in tables["train"].warnings[0]
+
+
+def test_the_warning_about_a_guessed_encoding_does_not_depend_on_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_bytes("text,label\nné,a\n".encode("windows-1252"))
+    assert "read as windows-1252" in data_file(path).warnings[0]

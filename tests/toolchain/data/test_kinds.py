@@ -38,6 +38,7 @@ def test_data_is_read_as_the_page_says(tmp_path: Path, kind: Kind) -> None:
     if data.facts.get("multi_label") is False:
         found = {(text, *labels) for text, labels in found}  # type: ignore[misc]
     assert found == kind.expected
+    assert kind.says
     assert any(kind.says in line for line in (*data.warnings, *data.notes))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ftool_runtime.postprocessing.tag_names import begins, outside, split_tag
 
 OUTSIDE = "O"
+DOCUMENT_MARK = "-DOCSTART-"  # in place of a word, where a document of CoNLL data starts
 
 _TAG = re.compile(r"^([BILUSEMW])[-_].+$", re.DOTALL)
 _CLOSED = {name: tuple(letters) for name, letters in (

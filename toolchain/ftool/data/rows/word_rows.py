@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from ftool.data.cells import is_missing, listed_rows
 from ftool.data.columns import DOCUMENT, SENTENCE, optional_column
-from ftool.data.rows.tag_schemes import tag_problem
+from ftool.data.rows.tag_schemes import DOCUMENT_MARK, tag_problem
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
 from ftool_runtime.postprocessing.tag_names import outside
-
-_DOCUMENT = "-DOCSTART-"
 
 
 def joined_sentences(table: Table, words: str, tags: str) -> Table:
@@ -96,7 +94,7 @@ def _starts_by_line(table: Table, words: str) -> list[int]:
     return [
         position
         for position, line in enumerate(numbers)
-        if not position or line > numbers[position - 1] + 1 or cells[position - 1] == _DOCUMENT
+        if not position or line > numbers[position - 1] + 1 or cells[position - 1] == DOCUMENT_MARK
     ]
 
 
@@ -111,7 +109,7 @@ def _sentences(
         for row in table.rows[first:end]:
             word, tag = row.cells[word_of], row.cells[tag_of]
             if not is_missing(word):
-                if word != _DOCUMENT:
+                if word != DOCUMENT_MARK:
                     sentence.append(row)
             elif isinstance(tag, str) and not is_missing(tag) and not outside(tag):
                 raise DataError(

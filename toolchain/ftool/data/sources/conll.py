@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from ftool.data.rows.tag_schemes import tag_problem
+from ftool.data.rows.tag_schemes import DOCUMENT_MARK, tag_problem
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
-_DOCUMENT = "-DOCSTART-"
 _SNIFFED_LINES = 200  # lines read to recognise CoNLL in a file of another suffix
 _Line = tuple[int, list[str]]  # the line's number and its cells
 
@@ -46,7 +45,7 @@ def is_conll(file: DataFile) -> bool:
     Only the first 200 lines are read; blank lines, document markers and comments are ignored.
     """
     lines = [line.rstrip() for line in file.text.split("\n")[:_SNIFFED_LINES]]
-    cells = [line.split() for line in lines if line and not line.startswith((_DOCUMENT, "# "))]
+    cells = [line.split() for line in lines if line and not line.startswith((DOCUMENT_MARK, "# "))]
     return len(cells) > 1 and all(len(line) > 1 and tag_problem(line[-1]) is None for line in cells)
 
 
@@ -55,7 +54,7 @@ def _sentences(
 ) -> Iterator[list[_Line]]:
     sentence: list[_Line] = []
     for number, line in lines:
-        if not line.strip() or line.startswith(_DOCUMENT):
+        if not line.strip() or line.startswith(DOCUMENT_MARK):
             if sentence:
                 yield sentence
             sentence = []
@@ -99,7 +98,7 @@ def _is_comment(line: str, cells: list[str]) -> bool:
 
 
 def _separator(lines: Sequence[str]) -> str | None:
-    words = (line for line in lines if line.strip() and not line.startswith((_DOCUMENT, "# ")))
+    words = (line for line in lines if line.strip() and not line.startswith((DOCUMENT_MARK, "# ")))
     return "\t" if "\t" in next(words, "") else None
 
 

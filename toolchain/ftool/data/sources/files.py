@@ -32,6 +32,7 @@ _OTHER_KINDS: Mapping[bytes, str] = {  # the first bytes of files that people gi
     b"SQLite format 3\0": "a SQLite database (.db)",
     b"%PDF-": "a PDF file",
 }
+_BINARY = (".parquet", ".arrow", ".feather", ".xlsx", ".xlsm")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html")
 _PAGES = ("", ".htm", ".html", ".txt", ".xls")  # files that may hold a page, or are refused by their suffix
@@ -91,8 +92,8 @@ class DataFile:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A warning if the encoding of the text was guessed."""
-        return self._decoded[1] if "_decoded" in self.__dict__ else ()
+        """A warning if the encoding of the text was guessed; none for a kind of file that is not text."""
+        return () if self.suffix in _BINARY else self._decoded[1]
 
     @cached_property
     def _decoded(self) -> tuple[str, tuple[str, ...]]:
