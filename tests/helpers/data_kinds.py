@@ -130,6 +130,7 @@ READ = (
         "d.csv",
         CSV.replace(",", "|"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "CSV whose first line is `sep=;`",
@@ -137,6 +138,7 @@ READ = (
         "d.csv",
         "sep=;\r\n" + CSV.replace(",", ";"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "lines that end with a carriage return, a line feed or both",
@@ -144,6 +146,7 @@ READ = (
         "d.csv",
         CSV.replace("\n", "\r"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a byte order mark, UTF-16 (Excel's Unicode text)",
@@ -151,6 +154,7 @@ READ = (
         "d.txt",
         CSV.replace(",", "\t").encode("utf-16"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "Windows-1252, GB 18030, Shift JIS and other encodings",
@@ -166,6 +170,7 @@ READ = (
         "d.csv.xz",
         lzma.compress(CSV.encode()),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a `.zip` with one data file",
@@ -173,6 +178,7 @@ READ = (
         "d.zip",
         _zip(d__csv=CSV, README="what this is"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "TSV with quotation marks that do not close",
@@ -180,6 +186,7 @@ READ = (
         "d.tsv",
         'text\tlabel\n"nine\ta\nten\tb\n',
         expected={('"nine', "a"), ("ten", "b")},
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "TSV or TXT without a header, with `--columns`",
@@ -188,6 +195,7 @@ READ = (
         "nine\t1\ta\nten\t2\tb\n",
         settings={"columns": ("text", "id", "label")},
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "TXT with a header and equally many tabs or vertical lines in all lines",
@@ -195,6 +203,7 @@ READ = (
         "d.txt",
         CSV.replace(",", "|"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "JSON lines in `.json`, a list in `.jsonl`",
@@ -202,6 +211,7 @@ READ = (
         "d.json",
         _lines(*ROWS),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "JSON with rows beside other values (`version`, `count`)",
@@ -209,6 +219,7 @@ READ = (
         "d.json",
         json.dumps({"version": "1", "data": ROWS}),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "JSON with rows below one key (Rasa's `common_examples`)",
@@ -216,9 +227,15 @@ READ = (
         "d.json",
         json.dumps({"nlu": {"examples": ROWS, "others": []}}),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
-        "`DataFrame.to_json` in every orient but values", "read", "d.json", _frame("to_json"), expected=LABELS
+        "`DataFrame.to_json` in every orient but values",
+        "read",
+        "d.json",
+        _frame("to_json"),
+        expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "Parquet, Feather, Arrow files and streams",
@@ -226,6 +243,7 @@ READ = (
         "d.feather",
         _frame("to_feather"),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "Excel workbooks",
@@ -233,6 +251,7 @@ READ = (
         "d.xlsx",
         _workbook,
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a query to a SQLite database",
@@ -241,6 +260,7 @@ READ = (
         _database,
         expected=LABELS,
         path="sqlite:///HERE/d.db?query=SELECT body AS text, queue AS label FROM tickets",
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a folder with a file for each split, or a folder for each",
@@ -248,6 +268,7 @@ READ = (
         "d",
         {"train/rows.csv": CSV},
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a folder with one file for each text (`spam/1.txt`)",
@@ -255,6 +276,7 @@ READ = (
         "d",
         {"a/1.txt": "nine\n", "b/1": "ten\n"},
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "a folder that `save_to_disk` wrote",
@@ -262,6 +284,7 @@ READ = (
         "d",
         lambda path: datasets.Dataset.from_list(ROWS).save_to_disk(path),
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "fastText (`__label__a nine`)",
@@ -269,6 +292,7 @@ READ = (
         "d.txt",
         "__label__a nine\n__label__b ten\n",
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "column names in other case, with spaces and punctuation",
@@ -276,6 +300,7 @@ READ = (
         "d.csv",
         CSV.replace("text,label", "Tweet Text,LABEL-NAME"),
         expected=LABELS,
+        says="texts from the column 'Tweet Text', labels from 'LABEL-NAME'",
     ),
     Kind(
         "two columns with unusual names (`Ticket text`, `queue`)",
@@ -307,6 +332,7 @@ READ = (
         "d.csv",
         "text,label\nnine,\"['a', 'b']\"\nten,['b']\n",
         expected={("nine", ("a", "b")), ("ten", ("b",))},
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "zeros and ones for each label, in a list",
@@ -314,6 +340,7 @@ READ = (
         "d.jsonl",
         _lines({"text": "nine", "label": [1, 0, 1]}, {"text": "ten", "label": [0, 1, 1]}),
         expected={("nine", ("0", "2")), ("ten", ("1", "2"))},
+        says="lists of 3 zeros and ones; labels are called by position, name them with --label-names",
     ),
     Kind(
         "zeros and ones for each label, in columns (toxic comments)",
@@ -347,6 +374,7 @@ READ = (
         "text,label\nnine,1\nten,2\n",
         settings={"label_names": "HERE/names.txt"},
         expected=LABELS,
+        says="texts from the column 'text', labels from 'label'",
     ),
     Kind(
         "labels that stand for none: -1, a hyphen (SNLI)",
@@ -383,6 +411,7 @@ READ = (
         json.dumps([{"text": "Ann saw Rome", "label": STUDIO_SPANS}]),
         TagReader,
         expected=TAGS,
+        says="texts from the column 'text', entities by character from 'label'",
     ),
     Kind(
         "doccano",
@@ -391,6 +420,7 @@ READ = (
         _lines({"text": "Ann saw Rome", "label": [[0, 3, "per"], [8, 12, "loc"]]}),
         TagReader,
         expected=TAGS,
+        says="texts from the column 'text', entities by character from 'label'",
     ),
     Kind(
         'spaCy\'s `[text, {"entities": …}]` and `cats`',
@@ -399,6 +429,7 @@ READ = (
         json.dumps([["Ann saw Rome", {"entities": [[0, 3, "per"], [8, 12, "loc"]]}]]),
         TagReader,
         expected=TAGS,
+        says="texts from the column 'text', entities by character from 'entities'",
     ),
     Kind(
         "an entity that is listed twice",
@@ -425,6 +456,7 @@ READ = (
         "# text = Ann saw Rome\n" + CONLLU,
         TagReader,
         expected=TAGS,
+        says="words from the column 'tokens', tags from 'ner_tags', in IOB2",
     ),
     Kind(
         "one word in each row, with sentence numbers or empty lines (Kaggle)",
@@ -433,6 +465,7 @@ READ = (
         "Sentence #,Word,POS,Tag\nSentence: 1,Ann,NNP,B-per\n,saw,VBD,O\n,Rome,NNP,B-loc\n",
         TagReader,
         expected=TAGS,
+        says="words from the column 'Word', tags from 'Tag', in IOB2",
     ),
     Kind(
         "words and tags as lists, or as text of lists",
@@ -441,6 +474,7 @@ READ = (
         "tokens,tags\n\"['Ann', 'saw', 'Rome']\",\"['B-per' 'O' 'B-loc']\"\n",
         TagReader,
         expected=TAGS,
+        says="words from the column 'tokens', tags from 'tags', in IOB2",
     ),
     Kind(
         "SQuAD, and answers as a dict, a list or text of these",
@@ -449,6 +483,7 @@ READ = (
         _question("{'text': ['Rome'], 'answer_start': [3]}"),
         QuestionReader,
         expected={("Where?", ("Rome",))},
+        says="questions from the column 'question', contexts from 'context'",
     ),
     Kind(
         "a text that is a word for a missing one (`nan`, `NULL`)",
