@@ -2,7 +2,7 @@
 
     python -m benchmarks.banking77 [--work FOLDER] [--data FOLDER] [--methods head full] [--reuse]
 
-Each method's checkpoint is exported as int8 and as w8; each bundle is compared with torch on the whole test split.
+Each method's checkpoint is exported as w4, w8 and int8; each bundle is compared with torch on the whole test split.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.commands import DATA, ftool, write_result
 
-PRECISIONS = ("w8", "int8")
+PRECISIONS = ("w4", "w8", "int8")
 
 
 def train(method: str, folder: Path, data: Path) -> dict[str, Any]:
