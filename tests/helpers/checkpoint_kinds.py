@@ -547,6 +547,22 @@ REFUSED = (
         says="with --outside-label OTHER",
     ),
     Kind(
+        "a tagger whose tags have prefixes of small letters (`b-per`)",
+        "as in data of tags: write `B-per` and `O` into id2label",
+        lambda shop: shop.model(TAGS, **labels("o", "b-per", "i-per")),
+        TAGS,
+        {"outside_label": "o"},
+        says="write them into id2label in its config.json as O and B-per",
+    ),
+    Kind(
+        "a model whose class or adapter is that of another task",
+        "give its own task, or train a new head on it",
+        Workshop.model,
+        TAGS,
+        {"outside_label": "a"},
+        says="use --task text-classification, or train a new head",
+    ),
+    Kind(
         "a SetFit head other than a logistic regression of one label per text",
         "it is not unpickled: train a new head on the encoder",
         lambda shop: shop.setfit(OneVsRestClassifier(LogisticRegression())),

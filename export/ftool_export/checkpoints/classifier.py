@@ -30,7 +30,7 @@ from ftool_export.checkpoints.classifier_config import (
 )
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows, run_network
 from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
-from ftool_export.checkpoints.pretrained import read_config, read_licence
+from ftool_export.checkpoints.pretrained import read_config, read_licence, require_task
 from ftool_export.checkpoints.sentence_layout import SentenceLayout, read_head, read_layout, write_layout
 from ftool_export.checkpoints.setfit import SetFitHead, read_setfit_head
 from ftool_export.checkpoints.weights import read_trained, read_weights
@@ -260,6 +260,7 @@ def _beside_pooling(layout: SentenceLayout | None) -> str:
 
 
 def _load_own_head(source: str, config: Any) -> SequenceClassifier:
+    require_task(source, config, TASK)
     encoder = read_trained(AutoModelForSequenceClassification, source, config, TASK)
     return _assemble(encoder, None, config, "pooler", normalize=False)
 

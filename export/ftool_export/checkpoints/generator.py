@@ -9,7 +9,7 @@ from typing import Any, Literal
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig, PreTrainedModel
 
 from ftool_export.checkpoints.base import LoadedModel, longest_input, origin_fields, read_facts
-from ftool_export.checkpoints.pretrained import read_config
+from ftool_export.checkpoints.pretrained import read_config, require_task
 from ftool_export.checkpoints.weights import read_weights
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.source import read_tokenizer
@@ -161,6 +161,7 @@ def load_generator(source: str | Path, task: str) -> LoadedGenerator:
         raise CheckpointError(
             f"{source}: {config.model_type} is not an encoder-decoder, which {task} needs; choose a T5, BART or Marian"
         )
+    require_task(source, config, task)
     model, missing = read_weights(AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM, source, config)
     assert isinstance(model, PreTrainedModel)
     if missing:

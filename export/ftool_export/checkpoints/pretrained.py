@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,18 +13,21 @@ from transformers import AutoConfig
 
 from ftool_export.checkpoints.adapters import holder, read_adapter
 from ftool_export.checkpoints.files import find_file, first_line
-from ftool_export.checkpoints.places import require_checkpoint
+from ftool_export.checkpoints.places import ADAPTER_FILE, require_checkpoint
 from ftool_export.checkpoints.setfit import HEAD_FILE
 from ftool_export.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-_TASKS = {  # by the ending of the name of the model's class in transformers
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-    "ForCausalLM": "text-generation",
-    "LMHeadModel": "text-generation",
+_TASKS: Mapping[str, tuple[str, ...]] = {  # by the ending of the name of the model's class in transformers
+    "ForSequenceClassification": ("text-classification",),
+    "ForTokenClassification": ("token-classification",),
+    "ForQuestionAnswering": ("question-answering",),
+    "ForQuestionAnsweringSimple": ("question-answering",),
+    "ForCausalLM": ("text-generation",),
+    "LMHeadModel": ("text-generation",),
+    "ForConditionalGeneration": ("summarization", "translation"),
+    "ForMultipleChoice": (),
 }
 
 
@@ -83,8 +87,37 @@ def task_of(source: str) -> str | None:
         return str(facts.get("task", "text-classification"))
     if find_file(source, "modules.json") is not None:  # a sentence-transformers model
         return "feature-extraction" if find_file(source, HEAD_FILE) is None else "text-classification"
-    names = config.architectures or [""]
-    return next((task for ending, task in _TASKS.items() if names[0].endswith(ending)), None)
+    tasks = _tasks_of_class((config.architectures or [""])[0])
+    return tasks[0] if tasks is not None and len(tasks) == 1 else None
+
+
+def require_task(source: str, config: Any, task: str) -> None:
+    """Raise CheckpointError if the files of a checkpoint name another task than `task` for its trained head.
+
+    Named is a task by an adapter's settings, or by the classes in `config.architectures`. Classes without a head, and
+    those that transformers does not have, name none.
+    """
+    adapter = read_adapter(source)
+    if adapter is None:
+        found = {name: _tasks_of_class(name) for name in config.architectures or ()}
+        named = {name: tasks for name, tasks in found.items() if tasks is not None}
+        file = "config.json"
+    else:
+        named = {} if adapter.task is None else {str(adapter.peft_task): (adapter.task,)}
+        file = ADAPTER_FILE
+    tasks = [one for several in named.values() for one in several]
+    if not named or task in tasks:
+        return
+    use = f"use --task {' or --task '.join(tasks)}, or " if tasks else ""
+    raise CheckpointError(
+        f"{source}: a model for {' and '.join(tasks) or 'no task of ftool'} ({', '.join(named)} in {file}), not for "
+        f"{task}; {use}train a new head on it: ftool train FOLDER --task {task} --base {source}"
+    )
+
+
+def _tasks_of_class(name: str) -> tuple[str, ...] | None:
+    """Return the tasks of a class in transformers; None if its name shows no head."""
+    return next((tasks for ending, tasks in _TASKS.items() if name.endswith(ending)), None)
 
 
 def read_card(source: str) -> dict[str, Any]:

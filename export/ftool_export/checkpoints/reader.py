@@ -8,7 +8,7 @@ from typing import Any
 from transformers import AutoModelForQuestionAnswering
 
 from ftool_export.checkpoints.base import read_facts
-from ftool_export.checkpoints.pretrained import read_card, read_config
+from ftool_export.checkpoints.pretrained import read_card, read_config, require_task
 from ftool_export.checkpoints.weights import read_trained, read_weights
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
@@ -121,6 +121,7 @@ def load_reader(source: str | Path) -> LoadedReader:
     """
     source = str(source)
     config = read_config(source)
+    require_task(source, config, TASK)
     encoder, facts = read_trained(AutoModelForQuestionAnswering, source, config, TASK), read_facts(config)
     read = trained_fields(source, encoder, config, longest=DEFAULT_MAX_LENGTH, overlaps=3)
     return LoadedReader(

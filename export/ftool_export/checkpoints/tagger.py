@@ -1,6 +1,7 @@
 """Taggers (token classification): create them on a base model, read them from any checkpoint, save them."""
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from transformers import AutoModelForTokenClassification
 
 from ftool_export.checkpoints.base import label_fields, read_facts
 from ftool_export.checkpoints.output_labels import read_labelled_config, read_with_new_head
-from ftool_export.checkpoints.pretrained import read_config
+from ftool_export.checkpoints.pretrained import read_config, require_task
 from ftool_export.checkpoints.weights import read_trained
 from ftool_export.checkpoints.windowed import WindowedEncoder, base_fields, trained_fields
 from ftool_export.errors import CheckpointError
@@ -30,6 +31,7 @@ _UNNAMED = "LABEL_"  # the prefix that transformers gives to labels without a na
 _OUTSIDE = frozenset(
     ["o", "other", "others", "none", "null", "nil", "out", "outside", "0", "_", "-", "background"]
 )
+_SMALL_PREFIX = re.compile(r"[bilusemw][-_].")
 _PARTS_OF_SPEECH = ({"NOUN", "VERB"}, {"NN", "VB"})  # of Universal Dependencies and the Penn Treebank
 _LONGEST = 512  # tokens of a window, if the checkpoint does not say
 
@@ -119,6 +121,8 @@ def load_tagger(source: str | Path, *, outside_label: str | None = None) -> Load
     """
     source = str(source)
     config = read_labelled_config(source)
+    require_task(source, config, TASK)
+    _check_prefixes(source, [str(name) for name in config.id2label.values()])
     if outside_label is not None:
         _name_outside(source, config, outside_label)
     encoder = read_trained(AutoModelForTokenClassification, source, config, TASK)
@@ -129,6 +133,18 @@ def load_tagger(source: str | Path, *, outside_label: str | None = None) -> Load
         aggregation=read_facts(config).get("aggregation", "first"),
         **trained_fields(source, encoder, config, longest=_LONGEST, overlaps=4),
     )
+
+
+def _check_prefixes(source: str, labels: Sequence[str]) -> None:
+    """Raise CheckpointError if the prefixes of all tags are small letters, which are refused in data of tags too."""
+    kinds = [label for label in labels if label.casefold() not in _OUTSIDE]
+    small = [label for label in kinds if _SMALL_PREFIX.match(label)]
+    if small and small == kinds and any(label.startswith(("b", "i")) for label in small):
+        right = f"{small[0][0].upper()}{small[0][1:]}"
+        raise CheckpointError(
+            f"{source}: its tags ({', '.join(labels[:6])}) begin with small letters, so each would be a kind of entity "
+            f"of its own; write them into id2label in its config.json as O and {right}"
+        )
 
 
 def _name_outside(source: str, config: Any, label: str) -> None:
