@@ -94,6 +94,23 @@ def _workbook(path: Path) -> None:
     book.save(path)
 
 
+def _workbook_of_two(path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].title = "Read me"
+    book.worksheets[0].append(["what this is"])
+    data = book.create_sheet("Data")
+    for row in (["text", "label"], ["nine", "a"], ["ten", "b"]):
+        data.append(row)
+    book.save(path)
+
+
+def _workbook_with_title(path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in ([None, "Tickets of 2024"], [], [None, "text", "label"], [None, "nine", "a"]):
+        book.worksheets[0].append(row)
+    book.save(path)
+
+
 def _database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE tickets (body TEXT, queue TEXT)")
@@ -655,6 +672,14 @@ READ = (
         expected={("nine", "a"), ("nine", "b"), ("ten", "a"), ("ten", "b")},
         says="if a text has several labels, write them in one row, as with --label-separator",
     ),
+    Kind(
+        "Excel workbooks with several sheets that are no splits",
+        "the first with a usual name of a column; a warning names the others",
+        "d.xlsx",
+        _workbook_of_two,
+        expected=LABELS,
+        says="only the sheet 'Data' was read, not 'Read me'; call a sheet 'train' to choose it",
+    ),
 )
 
 REFUSED = (
@@ -825,6 +850,27 @@ REFUSED = (
         "text,label\n" + "nine,a\nten,b\n" * 5,
         settings={"validation": None, "test": None},
         says="2 different texts in 10 rows are too few to cut a test split off",
+    ),
+    Kind(
+        "a title or a comment above the header, in CSV",
+        "the row that looks like the header is named",
+        "d.csv",
+        "# made by us\n\n" + CSV,
+        says="the header is not in row 1, which holds '# made by us'; row 3 ('text', 'label') looks like the header",
+    ),
+    Kind(
+        "a title above the header, in a workbook",
+        "the row that looks like the header is named",
+        "d.xlsx",
+        _workbook_with_title,
+        says="row 3 ('text', 'label') looks like the header: remove the rows above it",
+    ),
+    Kind(
+        "a title with as many cells as the header",
+        "the row that looks like the header is named",
+        "d.csv",
+        "Tickets of 2024,\n" + CSV,
+        says="row 2 ('text', 'label') looks like the header: remove the rows above it",
     ),
 )
 

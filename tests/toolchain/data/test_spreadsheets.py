@@ -65,7 +65,9 @@ def test_sheets_called_like_splits_are_these(tmp_path: Path) -> None:
 def test_other_sheets_are_told_of(tmp_path: Path) -> None:
     path = workbook(tmp_path / "d.xlsx", Empty=[], Tickets=[HEADER, ["a", "x"]], Notes=[["hi"]])
     table = tables(path)["train"]
-    assert table.warnings == (f"{path}: only the sheet 'Tickets' was read, not 'Notes'",)
+    assert table.warnings == (
+        f"{path}: only the sheet 'Tickets' was read, not 'Notes'; call a sheet 'train' to choose it",
+    )
 
 
 def test_a_sheet_without_a_header_takes_names(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 A column is found by the name that the user gives, or else by its usual names.
 """
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftool.data.table import Table
+from ftool.data.table import Cell, Table
 from ftool.errors import DataError
 
+_ROWS_ABOVE_HEADER = 20  # rows at the top of a file, at most, that may be a title or a comment
+_WORDS_OF_A_NAME = 4
 _PUNCTUATION = re.compile(r"[\W_]+")
 
 
@@ -139,6 +142,21 @@ def is_usual(name: str) -> bool:
     return any(compared == _PUNCTUATION.sub("", usual) for kind in kinds for usual in kind.usual)
 
 
+def header_below(rows: Iterable[tuple[int, Sequence[Cell]]]) -> str:
+    """Return a remedy, to be added to an error, if one of the first rows looks like the header; else an empty string.
+
+    `rows` are the rows below the one that was taken for the header, each with its number. A header has two or more
+    cells, all of them names, and one is usual.
+    """
+    for number, cells in itertools.islice(rows, _ROWS_ABOVE_HEADER):
+        names = [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
+        short = all(len(name.split()) <= _WORDS_OF_A_NAME for name in names)
+        if len(names) > 1 and short and any(map(is_usual, names)):
+            listed = ", ".join(map(repr, names[:5]))
+            return f"; row {number} ({listed}) looks like the header: remove the rows above it"
+    return ""
+
+
 def find_column(table: Table, column: Column, name: str | None = None) -> str:
     """Return the name of the table's column: `name` if given, else the first of `column.usual` that the table has.
 
@@ -162,6 +180,7 @@ def find_column(table: Table, column: Column, name: str | None = None) -> str:
     raise DataError(
         f"{table.source}: no column is known to hold the {column.content}; the columns are {listed_columns(table)}: "
         f"name one with {column.flag}{several}, or all with --columns if the file has no header"
+        f"{header_below((row.number, row.cells) for row in table.rows)}"
     )
 
 

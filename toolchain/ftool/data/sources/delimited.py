@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ftool.data.cells import BadRows
-from ftool.data.columns import is_usual
+from ftool.data.columns import header_below, is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
@@ -70,7 +70,7 @@ def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, r
     try:
         names = tuple(columns) if columns is not None else tuple(cell.strip() for cell in next(rows).value)
         kept: list[Row] = []
-        bad = BadRows()
+        bad, cells_of_bad = BadRows(), []
         for number, cells in rows:
             if not any(cell.strip() for cell in cells):
                 cells = ("",) * len(names)  # an empty row, however many separators it has
@@ -78,9 +78,13 @@ def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, r
                 count = f"{len(cells)} cell{'s' if len(cells) != 1 else ''}"
                 problem = f"has {count}, not {len(names)} ({', '.join(names)}); {remedy}"
                 bad.add(number, DataError(f"{source}: row {number} {problem}"))
+                cells_of_bad.append((number, cells))
             elif not (columns is not None and not kept and cells == names):  # a header in spite of `columns`
                 kept.append(Row(number, cells))
     except RowError as error:
         raise DataError(f"{source}: row {error.number} {error.problem}") from error
+    below = header_below(cells_of_bad[:1]) if columns is None and len(cells_of_bad) > len(kept) else ""
+    if below:
+        raise DataError(f"{source}: the header is not in row 1, which holds {', '.join(names)[:60]!r}{below}")
     bad.refuse()
     return Table(source, names, kept)

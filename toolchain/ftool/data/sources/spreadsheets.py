@@ -4,8 +4,10 @@ import datetime
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from ftool.data.columns import header_below, is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
@@ -17,10 +19,11 @@ SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm")
 def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> dict[str, Table]:
     """Return a dict from split name to table for an Excel workbook.
 
-    Sheets called like splits (`train`, `test`) are these splits; otherwise the first sheet with rows is read, the only
-    key is "all", and a warning names the others. The first row is a header, unless `columns` names the columns. Cells
-    are texts, as in CSV; an empty cell is None, and a formula is the value that Excel saved. Row numbers are Excel's.
-    Raises DataError if the file can't be read, if openpyxl is not installed, or if a cell's column has no name.
+    Sheets called like splits (`train`, `test`) are these splits. Otherwise the first sheet with a usual name of a
+    column is read, or else the first with rows; the only key is "all", and a warning names the others. The first row is
+    a header, unless `columns` names the columns. Cells are texts, as in CSV; an empty cell is None, and a formula is
+    the value that Excel saved. Row numbers are Excel's. Raises DataError if the file can't be read, if openpyxl is not
+    installed, or if a cell's column has no name.
     """
     try:
         import openpyxl
@@ -45,12 +48,24 @@ def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> di
         return with_left_out_warning(
             tables, file.source, (one for one in filled if one not in splits.values())
         )
-    title, *others = filled
-    table = _table(file.source, filled[title], columns)
+    title = next(
+        (title for title, rows in filled.items() if columns is None and _has_header(rows)), next(iter(filled))
+    )
+    others = [other for other in filled if other != title]
     if not others:
-        return {"all": table}
-    warning = f"{file.source}: only the sheet {title!r} was read, not {', '.join(map(repr, others))}"
-    return {"all": Table(table.source, table.columns, table.rows, warnings=(warning,))}
+        return {"all": _table(file.source, filled[title], columns)}
+    warning = (
+        f"{file.source}: only the sheet {title!r} was read, not {', '.join(map(repr, others))}; call a sheet "
+        "'train' to choose it"
+    )
+    table = _table(f"{file.source} ({title})", filled[title], columns)
+    return {"all": replace(table, warnings=(warning,))}
+
+
+def _has_header(rows: Sequence[Row]) -> bool:
+    """Whether a sheet has several columns, one of which has a usual name."""
+    names = [cell for cell in rows[0].cells if cell is not None]
+    return len(names) > 1 and any(map(is_usual, names))
 
 
 def _rows_of(sheet: Any) -> list[Row]:
@@ -86,6 +101,7 @@ def _table(source: str, rows: Sequence[Row], columns: Sequence[str] | None) -> T
             raise DataError(
                 f"{source}: row {row.number} has a cell, {row.cells[beyond[0]]!r}, in column {beyond[0] + 1}, which "
                 "has no name; name the column or empty the cell"
+                f"{header_below((one.number, one.cells) for one in rows) if columns is None else ''}"
             )
         kept.append(Row(row.number, tuple(cells[place] for place in filled)))
     if columns is not None and kept and kept[0].cells == names:  # a header in spite of `columns`
