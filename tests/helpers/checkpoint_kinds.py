@@ -14,7 +14,7 @@ from typing import Any
 import joblib  # type: ignore[import-untyped]
 import numpy as np
 import torch
-from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules as parts
@@ -29,12 +29,16 @@ from transformers import (
     AutoTokenizer,
 )
 
+from ftool_export.checkpoints.classifier import compute_logits
+from ftool_export.checkpoints.embedder import compute_vectors
+
 CLASSES, TAGS, VECTORS, TEXT = (
     "text-classification",
     "token-classification",
     "feature-extraction",
     "text-generation",
 )
+TEXTS = ("turn the lights off", "play music please")
 _HEADS = {
     CLASSES: AutoModelForSequenceClassification,
     TAGS: AutoModelForTokenClassification,
@@ -149,6 +153,8 @@ class Kind:
         facts: what the user says besides, by the names in `Task.facts`.
         says: a part of the warning, or of the error if the checkpoint is refused; "" if there is no warning.
         has: attributes of the loaded model, as the kind requires them.
+        answers: returns the right outputs for `TEXTS`, float32 (texts, width), as another library gives them; None if
+            `has` or `says` tells right from wrong.
     """
 
     given: str
@@ -158,6 +164,55 @@ class Kind:
     facts: Mapping[str, Any] = field(default_factory=dict)
     says: str = ""
     has: Mapping[str, Any] = field(default_factory=dict)
+    answers: Callable[[Workshop], np.ndarray[Any, Any]] | None = None
+
+
+def _logits(shop: Workshop, source: Path | None = None) -> np.ndarray[Any, Any]:
+    """The logits of the classifier that `Workshop.model` wrote, from transformers; `source` is another folder."""
+    original = source or shop.write("bert", head=AutoModelForSequenceClassification)
+    network = AutoModelForSequenceClassification.from_pretrained(original, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(original)
+    with torch.inference_mode():
+        rows = [network(**tokenizer(text, return_tensors="pt")).logits[0].numpy() for text in TEXTS]
+    return np.stack(rows)
+
+
+def _vectors(shop: Workshop) -> np.ndarray[Any, Any]:
+    """The vectors of the folder "st", from sentence-transformers."""
+    return np.asarray(SentenceTransformer(str(shop.place / "st"), device="cpu").encode([*TEXTS]))
+
+
+def _means(shop: Workshop) -> np.ndarray[Any, Any]:
+    """The means of the token vectors of the encoder in the folder "model", from transformers."""
+    network = AutoModel.from_pretrained(shop.place / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(shop.place / "model")
+    with torch.inference_mode():
+        rows = [network(**tokenizer(text, return_tensors="pt"))[0][0].mean(0).numpy() for text in TEXTS]
+    return np.stack(rows)
+
+
+def _adapted(shop: Workshop) -> np.ndarray[Any, Any]:
+    """The outputs of the base in the folder "model" with the adapter on it, from peft, which does not merge here."""
+    adapter = shop.place / "adapter"
+    is_text = json.loads((adapter / "adapter_config.json").read_text())["task_type"] == "CAUSAL_LM"
+    head = AutoModelForCausalLM if is_text else AutoModelForSequenceClassification
+    network = PeftModel.from_pretrained(head.from_pretrained(shop.place / "model"), adapter).eval()
+    return _outputs(network, AutoTokenizer.from_pretrained(shop.place / "model"))
+
+
+def _outputs(network: Any, tokenizer: Any) -> np.ndarray[Any, Any]:
+    with torch.inference_mode():
+        rows = [network(torch.tensor([tokenizer(text)["input_ids"]])).logits[0] for text in TEXTS]
+    return np.stack([row.numpy() if row.dim() == 1 else row[-1].numpy() for row in rows])
+
+
+def answers_of(loaded: Any) -> np.ndarray[Any, Any]:
+    """The outputs of a loaded model for `TEXTS`, float32 (texts, width); for a generator those of the last token."""
+    if loaded.task == VECTORS:
+        return compute_vectors(loaded, [*TEXTS])
+    if loaded.task == TEXT:
+        return _outputs(loaded.model, loaded.tokenizer)
+    return compute_logits(loaded, [*TEXTS])
 
 
 def _sharded(shop: Workshop) -> Path:
@@ -203,7 +258,10 @@ def _unlimited(shop: Workshop) -> Path:
 
 def _llama_adapter(shop: Workshop) -> Path:
     folder = Path(shutil.copytree(shop.write("llama", head=AutoModelForCausalLM), shop.place / "model"))
-    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), LoraConfig(task_type="CAUSAL_LM"))
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(folder),
+        LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False),
+    )
     adapted.save_pretrained(shop.place / "adapter")
     return shop.place / "adapter"
 
@@ -266,14 +324,20 @@ def _vocabulary_only(shop: Workshop) -> Path:
 
 READ = (
     Kind(
-        "a folder that `save_pretrained` wrote", "weights from safetensors files, in float32", Workshop.model
+        "a folder that `save_pretrained` wrote",
+        "weights from safetensors files, in float32",
+        Workshop.model,
+        answers=_logits,
     ),
-    Kind("a hub id", "from the hub; without a network at once from its cache", Workshop.cached),
-    Kind("weights in several safetensors files", "as one", _sharded),
+    Kind(
+        "a hub id", "from the hub; without a network at once from its cache", Workshop.cached, answers=_logits
+    ),
+    Kind("weights in several safetensors files", "as one", _sharded, answers=_logits),
     Kind(
         "weights in float16 or bfloat16",
         "in float32",
         lambda shop: shop.weighted(lambda weights: {name: value.half() for name, value in weights.items()}),
+        answers=lambda shop: _logits(shop, shop.place / "model"),
     ),
     Kind(
         "names of weights with prefixes of `torch.compile`, DataParallel or FSDP (`_orig_mod.`, `module.`)",
@@ -281,16 +345,19 @@ READ = (
         lambda shop: shop.weighted(
             lambda weights: {f"module._orig_mod.{n}": value for n, value in weights.items()}
         ),
+        answers=_logits,
     ),
     Kind(
         "names of weights that all begin with one prefix more, as those of PyTorch Lightning (`model.`, `net.`)",
         "the prefix is taken off",
         lambda shop: shop.weighted(lambda weights: {f"net.{n}": value for n, value in weights.items()}),
+        answers=_logits,
     ),
     Kind(
         "weights of another head beside the model's own (pre-training), or tables that are computed anew",
         "left out",
-        lambda shop: shop.weighted(
+        answers=_logits,
+        make=lambda shop: shop.weighted(
             lambda weights: {
                 **weights,
                 "cls.predictions.bias": next(iter(weights.values())).flatten()[:23].clone(),
@@ -315,18 +382,21 @@ READ = (
         "a Trainer's output folder with a model in it",
         "its own model, not those in `checkpoint-N`",
         _trainers,
+        answers=_logits,
     ),
     Kind(
         "a sentence-transformers folder",
         "with its pooling, projections, scaling, prompts and `truncate_dim`",
         lambda shop: shop.sentences(None, parts.Dense(32, 16), parts.Normalize(), truncate_dim=8),
         VECTORS,
+        answers=_vectors,
     ),
     Kind(
         "a plain encoder as an embedder",
         "the mean of its token vectors, as in sentence-transformers",
         Workshop.model,
         VECTORS,
+        answers=_means,
     ),
     Kind(
         "the encoder of a T5, mT5 or UMT5 (sentence-t5)",
@@ -335,15 +405,17 @@ READ = (
             shop.model(VECTORS, "t5", head=AutoModelForTextEncoding, token_types=False, **_T5)
         ),
         VECTORS,
+        answers=_vectors,
     ),
     Kind(
         "an adapter folder of peft (LoRA, DoRA, LoHa, …)",
         "merged into the base that adapter_config.json names; the outputs before and after are compared. Its "
-        "outputs have names if the folder has a config.json with id2label",
-        Workshop.adapter,
-        says="an adapter's files don't name its 5 outputs",
+        "outputs have the names in the folder's own config.json, or those of the base if it has as many",
+        lambda shop: shop.adapter(init_lora_weights=False),
+        answers=_adapted,
+        says="so that they are called lights, music, timer, files, none, as in its base; to name them otherwise",
     ),
-    Kind("an adapter of a generator", "merged into its base", _llama_adapter, TEXT),
+    Kind("an adapter of a generator", "merged into its base", _llama_adapter, TEXT, answers=_adapted),
     Kind(
         "a SetFit folder",
         "its head, a logistic regression, is read without unpickling; the softmax gives its probabilities",

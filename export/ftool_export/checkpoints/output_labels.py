@@ -20,6 +20,7 @@ from ftool_export.networks.encoder import last_linear
 log = logging.getLogger(__name__)
 
 _CONFIG = "config.json"
+_SHOWN = 6
 
 
 def read_labelled_config(source: str) -> Any:
@@ -41,12 +42,20 @@ def read_labelled_config(source: str) -> Any:
     adapter = read_adapter(source)
     if adapter is not None and root != source and (outputs := adapter.fit(config)):
         log.warning(
-            "%s: an adapter's files don't name its %d outputs; to name them, copy the config.json of its base to the "
-            "folder, and write id2label there",
+            "%s: an adapter's files don't name its %d outputs, so that they are called %s; to name them otherwise, "
+            "copy the config.json of its base to the folder, and write id2label there",
             source,
             outputs,
+            _called(config, "in its base"),
         )
     return config
+
+
+def _called(config: Any, where: str) -> str:
+    """Return the names that the outputs have, and where these come from unless they are numbers, for a message."""
+    names = [str(config.id2label[index]) for index in range(config.num_labels)]
+    listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return listed if all(name.startswith("LABEL_") for name in names) else f"{listed}, as {where}"
 
 
 def read_with_new_head(auto_class: Any, source: str, config: Any, labels: Sequence[str]) -> nn.Module:

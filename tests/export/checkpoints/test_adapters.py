@@ -136,7 +136,7 @@ def test_the_folder_of_an_adapter_may_name_the_labels(
     with pytest.raises(CheckpointError, match="does not name its labels"):
         load_tagger(folder)
     assert task_of(str(folder)) == "token-classification"
-    words = "don't name its 3 outputs; to name them, copy the config.json of its base to the folder"
+    words = "don't name its 3 outputs, so that they are called LABEL_0, LABEL_1, LABEL_2; to name them otherwise, copy"
     assert caplog.text.count(words) == 1
     settings = json.loads((folder / "adapter_config.json").read_text())
     config = json.loads(Path(settings["base_model_name_or_path"], "config.json").read_text())

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.helpers.checkpoint_kinds import READ, REFUSED, Kind, Workshop, page
+from tests.helpers.checkpoint_kinds import READ, REFUSED, Kind, Workshop, answers_of, page
 
 from ftool.tasks.registry import find_task
 from ftool_export.errors import CheckpointError
@@ -26,6 +27,10 @@ def test_what_is_read(kind: Kind, shop: Workshop, caplog: pytest.LogCaptureFixtu
     loaded = find_task(kind.task).load(source, **kind.facts)
     for name, value in kind.has.items():
         assert getattr(loaded, name) == value
+    if kind.answers is not None:
+        np.testing.assert_allclose(
+            answers_of(loaded), kind.answers(shop), atol=1e-5
+        )  # float32 rounding order
     warnings = [
         one.getMessage()
         for one in caplog.records
@@ -44,6 +49,10 @@ def test_what_is_refused(kind: Kind, shop: Workshop) -> None:
         find_task(kind.task).load(source, **kind.facts)
     assert "\n" not in str(caught.value)
     assert source.rsplit("/", 1)[-1] in str(caught.value)
+
+
+def test_every_kind_that_is_read_has_a_check_that_can_fail() -> None:
+    assert [kind.given for kind in READ if not (kind.has or kind.says or kind.answers)] == []
 
 
 def test_the_page_is_the_table() -> None:
