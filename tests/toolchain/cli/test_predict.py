@@ -247,3 +247,35 @@ def test_a_flags_value_may_begin_with_a_dash(model_folder: Path, flag: tuple[str
     assert result.exit_code == 2
     assert f"{flag[0]} " in result.stderr  # which a classifier does not take
     assert "No such option" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["tickets.csv", "tickets.tsv", "tickets.jsonl", "tickets.json", "tickets.csv.gz"]
+)
+def test_a_file_with_the_columns_of_the_training_data_needs_no_column(tmp_path: Path, name: str) -> None:
+    rows = [{"Ticket text": text, "queue": text} for text in ("go", "stop", "go", "stop")]
+    tables = {
+        mark: "\n".join(mark.join(line) for line in [rows[0], *(row.values() for row in rows)])
+        for mark in ",\t"
+    }
+    lines = "\n".join(map(json.dumps, rows))
+    for row in rows:
+        row["Ticket text"] += " now"
+    content = {
+        "csv": tables[","], "tsv": tables["\t"], "jsonl": lines, "json": json.dumps(rows), "gz": tables[","],
+    }[name.rpartition(".")[2]].encode()  # fmt: skip
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (tmp_path / "train.json").write_text(json.dumps(rows), encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(
+        'task = "text-classification"\n[data]\npath = "train.json"\n', encoding="utf-8"
+    )
+    tiny_bundle(tmp_path / "bundle")
+    result = run(tmp_path, "--input", tmp_path / name)
+    assert result.exit_code == 0, result.stderr
+    assert labels(result.stdout) == ["go", "stop", "go", "stop"]
+    (tmp_path / "plain.csv").write_text("text\nstop\n", encoding="utf-8")
+    assert labels(run(tmp_path, "--input", tmp_path / "plain.csv").stdout) == ["stop"]
+    (tmp_path / "train.json").unlink()
+    result = run(tmp_path, "--input", tmp_path / name)
+    assert result.exit_code == 2
+    assert "--column" in result.stderr

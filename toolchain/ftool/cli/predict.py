@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def predict(
     ftool predict models/dates --stream "the 3rd of March, 2021"
     """
     import ftool_runtime as ft
-    from ftool.data.inputs import read_inputs
+    from ftool.data.inputs import known_columns, read_inputs
     from ftool_runtime.models.generator import Generator
     from ftool_runtime.text.files import in_batches, read_batches
     from ftool_runtime.tools.options import answer_options, input_columns, inputs_of
@@ -104,7 +104,8 @@ def predict(
         if texts:
             batches = [inputs_of(model, texts)]
         elif source is not None:
-            batches = in_batches(read_inputs(source, input_columns(model, fields), columns))
+            found = known_columns(source, input_columns(model, fields), columns, lambda: _of_training(folder))
+            batches = in_batches(read_inputs(source, found, columns))
         else:
             batches = read_batches(None, input_columns(model, fields))
         options = answer_options(model, Namespace(**vars(writing), **answering, stream=stream))
@@ -117,6 +118,19 @@ def predict(
         _log.warning("texts longer than the model's limit, which were cut: %d", counts.truncated)
     if counts.blank:
         _log.warning("empty texts, whose answer is null: %d", counts.blank)
+
+
+def _of_training(folder: Path) -> Mapping[str, str]:
+    """Return the column of each field of an input in the data of the recipe in a folder; empty without a recipe."""
+    from ftool.data.load import input_columns
+    from ftool.recipe.recipe import Recipe
+    from ftool.workspace import ModelFolder
+
+    path = ModelFolder(folder).recipe
+    if not path.is_file():
+        return {}
+    recipe = Recipe.read(path)
+    return input_columns(recipe.row.reader, recipe.data)
 
 
 def bundle_in(folder: Path) -> Path:

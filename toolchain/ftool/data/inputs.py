@@ -1,7 +1,8 @@
 """Read the inputs of a model from a file of any kind that holds data, for `ftool predict`."""
 
+import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from ftool.data.sources.find import SUFFIXES, only_table, read_file
 from ftool.data.table import Table
 from ftool.encodings import examine
 from ftool.errors import DataError
+from ftool_runtime.errors import FtoolError
+from ftool_runtime.text.csv_form import PEEKED
 from ftool_runtime.text.files import Columns, checked_inputs, read_texts, texts_of
+from ftool_runtime.text.rows import csv_rows, json_rows, tsv_rows
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +57,53 @@ def read_inputs(path: Path, column: Columns, names: Sequence[str] | None) -> Ite
     else:
         lines = _lines(file)
         yield from texts_of(lines, file.name, str(path), column, names=names, keep_blank=True)
+
+
+def known_columns(
+    path: Path, column: Columns, names: Sequence[str] | None, trained: Callable[[], Mapping[str, str]]
+) -> Columns:
+    """Return the columns that hold the texts of a file, for `read_inputs`.
+
+    Args:
+        path: the file.
+        column: the column that holds the text, or a mapping from each field of an input to its column.
+        names: the names of the columns of a file without a header; None if the file names them.
+        trained: returns the column of each field of an input in the training data. A file that lacks a column of
+            `column` is read as the training data is; this is only called for such a file.
+    """
+    fields = {"text": column} if isinstance(column, str) else dict(column)
+    header = _header(path, names)
+    if header is None or all(name in header for name in fields.values()):
+        return column
+    of_training = trained()
+    for field, name in fields.items():
+        if name not in header and of_training.get(field) in header:
+            fields[field] = of_training[field]
+            _log.info("%s: %s from the column %r, as in training", path, field, fields[field])
+    return fields["text"] if isinstance(column, str) else fields
+
+
+def _header(path: Path, names: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names of a file's columns; None if it has none or can't be read, which its reader then says."""
+    if names is not None:
+        return names
+    file = data_file(path)
+    try:
+        if file.suffix in _WHOLE:
+            return only_table(read_file(path, None), "test", str(path)).columns
+        if path.name == file.name and _is_utf_8(path):
+            with path.open(encoding="utf-8-sig", newline="") as opened:
+                lines = list(itertools.islice(opened, PEEKED + 1))
+        else:
+            lines = file.text.split("\n")[: PEEKED + 1]
+        if file.suffix in (".csv", ".psv"):
+            return tuple(map(str, next(csv_rows(lines)).value))
+        if file.suffix == ".tsv":
+            return tuple(map(str, next(tsv_rows(lines)).value))
+        value = next(json_rows(lines)).value if file.suffix in (".jsonl", ".ndjson") else None
+    except (FtoolError, OSError, UnicodeError, StopIteration):
+        return None
+    return tuple(value) if isinstance(value, dict) else None
 
 
 def _is_utf_8(path: Path) -> bool:

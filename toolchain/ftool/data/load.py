@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ftool.data.cells import is_missing, listed_rows
@@ -11,6 +12,7 @@ from ftool.data.label_policy import ModelFacts, fold_look_alikes, labels_missing
 from ftool.data.missing_words import doubtful_texts
 from ftool.data.rows.base import RowReader, first_of
 from ftool.data.sources.find import find_tables, only_table, read_data
+from ftool.data.sources.hub import is_hub_id
 from ftool.data.sources.memory import tables_in_memory
 from ftool.data.splits import SPLITS, contradictions, cut_missing_splits, shared_texts
 from ftool.data.table import Table
@@ -36,6 +38,20 @@ def load_dataset(
     """
     tables = without_unlabelled(kind, find_tables(settings), settings)
     return _dataset(kind, tables, settings, model, quiet=quiet)
+
+
+def input_columns(kind: type[RowReader[Any]], settings: DataSettings) -> Mapping[str, str]:
+    """Return the column of the training data for each field of a model's input; empty if the data can't be read.
+
+    Data on the hub is not read: only the settings then name columns.
+    """
+    if is_hub_id(settings.path) and not Path(settings.path).exists():
+        return {} if settings.text is None else {"text": settings.text}
+    try:
+        tables = without_unlabelled(kind, find_tables(settings), settings)
+        return kind(tables, settings).input_columns()
+    except DataError:
+        return {}
 
 
 def load_rows(

@@ -56,6 +56,10 @@ class RowReader(ABC, Generic[E]):
         found = (optional_column(table, column, getattr(settings, name)) for column, name in cls.answers)
         return tuple(dict.fromkeys(name for name in found if name is not None))
 
+    def input_columns(self) -> Mapping[str, str]:
+        """Return the column of the training table for each field of a model's input; empty if a reader can't say."""
+        return {}
+
     @property
     def first(self) -> Table:
         """The training table, or the first table if there is no training table."""

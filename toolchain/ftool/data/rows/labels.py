@@ -174,6 +174,11 @@ class LabelReader(RowReader[LabelledText]):
             bad.refuse()
         return Split(examples, table.source, table)
 
+    def input_columns(self) -> Mapping[str, str]:
+        """Return the columns of the fields "text" and, of pairs, "text_pair"."""
+        first, second = self._text_columns(self.first)
+        return {"text": first, **({} if second is None else {"text_pair": second})}
+
     def note(self) -> str:
         """Return a line that names the column or columns of texts and the column of labels or regression targets."""
         table = self.first

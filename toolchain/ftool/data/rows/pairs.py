@@ -59,6 +59,11 @@ class PairReader(RowReader[GenerationExample]):
         ]
         return Split(examples, table.source, table)
 
+    def input_columns(self) -> Mapping[str, str]:
+        """Return the column of the field "text", unless sources and targets are in the same column."""
+        source, _ = self._columns(_spread_translations(self.first))
+        return {"text": source} if source in self.first.columns else {}
+
     def note(self) -> str:
         """Return a line that names the column of sources and the column of targets."""
         source, target = self._columns(_spread_translations(self.first))

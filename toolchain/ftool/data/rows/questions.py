@@ -116,6 +116,13 @@ class QuestionReader(RowReader[Question]):
             raise DataError(f"{table.source}: no question is left, as no answer occurs in its context")
         return Split(examples, table.source, table.take(kept))
 
+    def input_columns(self) -> Mapping[str, str]:
+        """Return the columns of the fields "question" and "context"."""
+        return {
+            "question": find_column(self.first, QUESTION, self.settings.question),
+            "context": find_column(self.first, CONTEXT, self.settings.context),
+        }
+
     def note(self) -> str:
         """Return a line that names the column of questions and the column of contexts."""
         question = find_column(self.first, QUESTION, self.settings.question)
