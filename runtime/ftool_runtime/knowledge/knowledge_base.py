@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -136,7 +137,8 @@ class KnowledgeBase:
         """Search for the best `k` passages, and return the answer that the reader finds in them, with the passages.
 
         The result's `text` is None if the passages contain no answer or there is no reader. If even the best passage
-        scores too low, nothing fits the question: the result has no passages, and its `best_score` is that score.
+        scores too low, nothing fits the question: the result has no passages, and its `best_score` is that score. Other
+        passages that score too low are read, but left out of the result unless the answer is in them.
 
         Args:
             question: any text.
@@ -158,7 +160,9 @@ class KnowledgeBase:
         least = self._least(min_score, mode or self.mode)
         if passages and least and passages[0].score < least:
             return nothing_found(question, passages[0].score, read=self._reader is not None)
-        return read_passages(self._reader, question, passages)
+        answer = read_passages(self._reader, question, passages)
+        fitting = (one for one in passages if not least or one.score >= least or answer.is_in(one))
+        return replace(answer, passages=tuple(fitting))
 
     def documents(self) -> list[str]:
         """Return the names of the documents, in alphabetical order.

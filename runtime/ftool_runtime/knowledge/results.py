@@ -54,7 +54,7 @@ class FoundAnswer:
         start: the index of the answer's first character in `KnowledgeBase.text(document)`; None without an answer.
         end: the index after the answer's last character; None without an answer.
         read: whether there was a reader; without a reader, the passages are the result.
-        passages: the passages that were found, best first; empty if even the best one scores too low.
+        passages: the passages that were found and fit, best first; empty if even the best one scores too low.
         best_score: the score of the best passage, even if it is too low; None if no passage was found at all.
     """
 
@@ -68,6 +68,12 @@ class FoundAnswer:
     read: bool
     passages: tuple[Passage, ...]
     best_score: float | None
+
+    def is_in(self, passage: Passage) -> bool:
+        """Whether the answer was found in `passage`."""
+        if self.document != passage.document or self.start is None or self.end is None:
+            return False
+        return passage.start <= self.start and self.end <= passage.end
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer, with its passages, as JSON values."""

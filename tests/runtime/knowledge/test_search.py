@@ -176,6 +176,8 @@ def test_a_question_that_no_passage_fits_finds_nothing(write_base: Writer, embed
         found = base.ask("how long are messages kept", mode=mode)
         assert found.passages[0].text == "messages are kept for thirty days"
         assert found.best_score == found.passages[0].score > 0.1
+        assert [one.text for one in found.passages] == ["messages are kept for thirty days"]
+        assert len(base.ask("how long are messages kept", mode=mode, min_score=0).passages) == 5
         nothing = base.ask("zebra", mode=mode)
         assert (nothing.passages, nothing.text) == ((), None)
         assert nothing.best_score is not None
