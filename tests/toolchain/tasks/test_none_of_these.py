@@ -129,6 +129,8 @@ def test_training_fits_the_threshold_and_reports_it(trained: tuple[Path, Any]) -
     shown = ftool("evaluate", folder).stdout
     assert "none of these, AUROC" in shown
     assert "accuracy with none of these" in shown
+    (line,) = [one for one in shown.splitlines() if one.startswith("none of these, below the probability")]
+    assert float(line.split()[-1]) == pytest.approx(metrics["none_below"], abs=1e-3)
 
 
 def test_the_bundle_answers_none_as_it_was_measured(trained: tuple[Path, Any], data: Path) -> None:

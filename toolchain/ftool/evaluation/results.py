@@ -38,6 +38,7 @@ METRIC_NAMES = {
     "accuracy_with_none": "accuracy with none of these",
     "accuracy_in_scope": "accuracy, texts with a label",
     "none_recall": "none of these, found",
+    "none_below": "none of these, below the probability",
     "bleu": "BLEU",
     "chrf": "chrF++",
     "rouge1": "ROUGE-1",
