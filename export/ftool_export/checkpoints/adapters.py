@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -38,15 +38,31 @@ _WEIGHTS_OF_BASE = "model.safetensors"
 _GENERATION = "generation_config.json"
 _PROBE = 9  # tokens
 _MERGE_TOLERANCE = 1e-4  # relative to the largest output: allows float32 rounding
-_CLASSES: Mapping[
-    str, tuple[Any, str | None]
-] = {  # by peft's name of the task: the class and Hugging Face's name
-    "SEQ_CLS": (AutoModelForSequenceClassification, "text-classification"),
-    "TOKEN_CLS": (AutoModelForTokenClassification, "token-classification"),
-    "QUESTION_ANS": (AutoModelForQuestionAnswering, "question-answering"),
-    "CAUSAL_LM": (AutoModelForCausalLM, "text-generation"),
-    "SEQ_2_SEQ_LM": (AutoModelForSeq2SeqLM, None),  # summarization or translation
-    "FEATURE_EXTRACTION": (AutoModel, "feature-extraction"),
+
+
+class _Kind(NamedTuple):
+    """What peft's name of a task stands for.
+
+    Attributes:
+        auto_class: the class of transformers.
+        task: Hugging Face's name of the task; None if there are several.
+        own_head: whether an adapter may have a head of its own.
+        labelled: whether the outputs of that head have labels.
+    """
+
+    auto_class: Any
+    task: str | None
+    own_head: bool = False
+    labelled: bool = False
+
+
+_KINDS: Mapping[str, _Kind] = {  # by peft's name of the task
+    "SEQ_CLS": _Kind(AutoModelForSequenceClassification, "text-classification", own_head=True, labelled=True),
+    "TOKEN_CLS": _Kind(AutoModelForTokenClassification, "token-classification", own_head=True, labelled=True),
+    "QUESTION_ANS": _Kind(AutoModelForQuestionAnswering, "question-answering", own_head=True),
+    "CAUSAL_LM": _Kind(AutoModelForCausalLM, "text-generation"),
+    "SEQ_2_SEQ_LM": _Kind(AutoModelForSeq2SeqLM, None),  # summarization or translation
+    "FEATURE_EXTRACTION": _Kind(AutoModel, "feature-extraction"),
 }
 
 
@@ -69,7 +85,8 @@ class Adapter:
     @property
     def task(self) -> str | None:
         """Hugging Face's name of the task; None if the adapter does not say."""
-        return _CLASSES.get(self.peft_task or "", (None, None))[1]
+        kind = _KINDS.get(self.peft_task or "")
+        return None if kind is None else kind.task
 
     def weights(self) -> dict[str, Tensor]:
         """Read the adapter's weights. Raises CheckpointError if they are missing, damaged or pickled."""
@@ -90,24 +107,24 @@ class Adapter:
         Labels keep their names if their number stays the same. Returns the number of outputs of the adapter's own head
         for labels; None if it has none.
         """
-        auto_class, task = _CLASSES.get(self.peft_task or "", (None, None))
-        if auto_class is None:
+        kind = _KINDS.get(self.peft_task or "")
+        if kind is None:
             return None
         saved = self.weights()
         with torch.device("meta"):
-            network = auto_class.from_config(config)
+            network = kind.auto_class.from_config(config)
         names = {module: f"{_PREFIX}{name}.weight" for name, module in network.named_modules()}
         table = saved.get(names[network.get_input_embeddings()])
         if table is not None:
             config.vocab_size = table.shape[0]
-        if task not in ("text-classification", "token-classification", "question-answering"):
+        if not kind.own_head:
             return None
         head = saved.get(names[last_linear(network, config.num_labels)])
         if head is None:
             return None
         if head.shape[0] != config.num_labels:
             config.num_labels = head.shape[0]
-        return None if task == "question-answering" else int(head.shape[0])
+        return int(head.shape[0]) if kind.labelled else None
 
 
 def read_adapter(source: str) -> Adapter | None:
@@ -177,7 +194,8 @@ def merged_weights(
     """
     saved, config = adapter.weights(), copy.deepcopy(config)
     adapter.fit(config)
-    own = _CLASSES.get(adapter.peft_task or "", (auto_class, None))[0]
+    kind = _KINDS.get(adapter.peft_task or "")
+    own = auto_class if kind is None else kind.auto_class
     if own is AutoModel and issubclass(auto_class, PreTrainedModel):  # the encoder alone, as of a T5
         own = auto_class
     network, info = load(own, adapter.base, config)
