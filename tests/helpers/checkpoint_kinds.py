@@ -485,7 +485,7 @@ READ = (
         "a tokenizer with tokens that the network has no embedding for",
         "a text that holds one is refused",
         _with_new_token,
-        says="of its tokenizer have no embedding; a text that holds one is refused",
+        says="1 token of its tokenizer has no embedding; a text that holds one is refused",
     ),
     Kind(
         "no limit for the length of inputs anywhere (XLNet, T5)",

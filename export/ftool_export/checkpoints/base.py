@@ -55,10 +55,12 @@ class LoadedModel(ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", checkpoint_name(self.base))
         if self.vocabulary is not None:
+            count = sum(number >= self.known_ids for number in self.tokenizer.get_vocab().values())
             log.warning(
-                "%s: %d tokens of its tokenizer have no embedding; a text that holds one is refused",
+                "%s: %d %s of its tokenizer %s no embedding; a text that holds one is refused",
                 self.base,
-                sum(number >= self.known_ids for number in self.tokenizer.get_vocab().values()),
+                count,
+                *(("token", "has") if count == 1 else ("tokens", "have")),
             )
         pad = self.tokenizer.pad_token_id
         if pad is not None and pad >= self.known_ids:  # masked, so that any known token does
