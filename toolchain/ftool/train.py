@@ -76,6 +76,8 @@ def _summary(data: Dataset[Any], recipe: Recipe, folder: Path) -> str:
     """Return one line that counts the examples, the labels and the warnings, and names the command that shows them."""
     counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
     labels = f", {len(data.labels)} labels" if data.labels else ""
+    outside = sum(len(split.outside) for split in data.splits.values())
+    labels += f", {outside} more that none fits" if outside else ""
     number = len(data.warnings)
     warnings = f"; {number} warning{'s' * (number > 1)}" if number else ""
     return f"{recipe.data.path}: {counts} examples{labels}{warnings} (`ftool data {folder}` shows more)"

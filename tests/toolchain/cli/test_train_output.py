@@ -31,6 +31,10 @@ def test_the_summary_of_the_data_is_printed_once(tiny_base: Path, topics: Path, 
         f"{data}: 120 train, 36 validation, 36 test examples, 4 labels; 1 warning "
         f"(`ftool data {tmp_path / 'm'}` shows more)"
     ]
+    aside = ("--set", "data.none_label=Music")
+    succeeds("new", tmp_path / "k", "--data", data, "--base", tiny_base, *quick, *aside)
+    (line,) = (line for line in ftool("train", tmp_path / "k").stderr.splitlines() if str(data) in line)
+    assert "100 train, 30 validation, 29 test examples, 3 labels, 33 more that none fits" in line
     other = ftool("train", tmp_path / "m", "--data", topics)  # data that `ftool new` has not seen
     assert "texts from the column" in other.stderr
     unseen = ftool("train", tmp_path / "n", "--data", data, "--base", tiny_base, *quick)

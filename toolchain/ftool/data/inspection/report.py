@@ -237,10 +237,12 @@ class Inspection:
             return ""
         trained = self.labels["train"]
         ranked = sorted(self.classes, key=lambda name: -trained.get(name, 0))
-        if len(ranked) > 2 * _SHOWN_LABELS:
+        if len(ranked) > 2 * _SHOWN_LABELS + 2:
             ranked = [*ranked[:_SHOWN_LABELS], *ranked[-_SHOWN_LABELS:]]
         left_out = len(self.classes) - len(ranked)
-        title = f"{len(self.classes)} labels" + (f" ({left_out} between these left out)" if left_out else "")
+        title = f"{len(self.classes)} labels" + (
+            f" ({left_out} of middling frequency not shown)" if left_out else ""
+        )
         rows = [[title, *self.labels]]
         rows += [[name, *(str(counts.get(name, 0)) for counts in self.labels.values())] for name in ranked]
         return format_table(rows)
