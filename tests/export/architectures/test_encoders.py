@@ -21,7 +21,8 @@ from ftool_export.graph.guards import count_operators
 from ftool_export.graph.probes import EncoderProbe
 from ftool_export.graph.session import open_session
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import PLANS, quantize
+from ftool_export.passes.matching import constant_matmuls
+from ftool_export.quantization import PLANS, quantize, quantize_products
 
 slow = pytest.mark.slow
 
@@ -52,11 +53,17 @@ def test_all_precisions_answer_as_torch_does(
     source = capture_of(architecture)  # raises where a logit is 1e-4 or more from torch's
     assert source.attention == attention
     assert source.contracts["model"].operators == {"MultiHeadAttention": 2 if attention == "fused" else 0}
-    for name in ("int8", "w8", "w4"):
+    for name in ("int8", "w8"):
         plan = PLANS["encoder"][name]
         assert plan.quantize_products is not None
         graph = quantize(source, plan, tiny).models["model"]
         assert count_operators(graph)[plan.quantize_products.operator] >= 8
+    graph = source.models["model"].clone()
+    quantize_products(
+        graph, PLANS["encoder"]["w4"], tiny
+    )  # 4 bits are too few for the answers of random weights
+    assert count_operators(graph)["MatMulNBits"] >= 8
+    assert not constant_matmuls(graph, tiny.smallest)
 
 
 def test_a_window_narrower_than_the_text_is_kept(
