@@ -570,7 +570,7 @@ READ = (
     ),
     Kind(
         'CSV with a space after each comma (`a, "nine, or so"`)',
-        "the space is no part of the cell",
+        "cells begin after the space",
         "d.csv",
         'label, text\na, "nine, or so"\nb, ten\n',
         expected={("nine, or so", "a"), ("ten", "b")},
@@ -673,7 +673,7 @@ READ = (
         says="if a text has several labels, write them in one row, as with --label-separator",
     ),
     Kind(
-        "Excel workbooks with several sheets that are no splits",
+        "Excel workbooks with several sheets, none of them called like a split",
         "the first with a usual name of a column; a warning names the others",
         "d.xlsx",
         _workbook_of_two,

@@ -1,4 +1,4 @@
-"""What the names of the weights in a checkpoint's files tell: wrappers, unmerged adapters, parts that nothing reads."""
+"""Find wrappers, unmerged adapters and unused weights by the names of the weights in a checkpoint's files."""
 
 import logging
 import re
@@ -6,19 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForMultipleChoice,
-    AutoModelForNextSentencePrediction,
-    AutoModelForPreTraining,
-    AutoModelForQuestionAnswering,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTextEncoding,
-    AutoModelForTokenClassification,
-)
+import transformers
 
 from ftool_export.checkpoints.files import quiet_transformers
 
@@ -36,19 +24,19 @@ _UNUSED = re.compile(
     r"(?:^|\.)(?:position_ids|token_type_ids|inv_freq|num_batches_tracked|(?:attn|attention)\.(?:masked_)?bias)$"
     r"|^(?:lm|mask)_predictions\."
 )
-_CLASSES = (
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForMultipleChoice,
-    AutoModelForNextSentencePrediction,
-    AutoModelForPreTraining,
-    AutoModelForQuestionAnswering,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTextEncoding,
-    AutoModelForTokenClassification,
-)
+_HEADS = (
+    "",
+    "ForCausalLM",
+    "ForMaskedLM",
+    "ForMultipleChoice",
+    "ForNextSentencePrediction",
+    "ForPreTraining",
+    "ForQuestionAnswering",
+    "ForSeq2SeqLM",
+    "ForSequenceClassification",
+    "ForTextEncoding",
+    "ForTokenClassification",
+)  # the endings of the names of transformers' AutoModel classes
 _INTEGERS = ("I", "U", "BOOL")  # kinds of numbers in safetensors files
 _SHOWN = 3
 
@@ -129,7 +117,8 @@ def integers_in(network: Any, kinds: Mapping[str, str], mapping: Iterable[str]) 
 def _names_in_any_class(config: Any) -> set[str]:
     """Return the names of weights in all of transformers' classes for the architecture of `config`."""
     found: set[str] = set()
-    for auto_class in _CLASSES:
+    for head in _HEADS:
+        auto_class = getattr(transformers, f"AutoModel{head}")
         try:
             with quiet_transformers(), torch.device("meta"):
                 network = auto_class.from_config(config)

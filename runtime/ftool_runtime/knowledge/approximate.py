@@ -109,7 +109,9 @@ class ApproximateIndex:
         self._loaded: LoadedGraph | None = None
 
     def covered(self, connection: sqlite3.Connection) -> Covered | None:
-        """Return what the index covers; None if there is no index, or usearch is not installed, which is logged once.
+        """Return what the index covers; None if there is no index, or if usearch is not installed.
+
+        A warning is logged once if usearch is not installed.
 
         Raises ApproximateIndexError if the index is damaged.
         """

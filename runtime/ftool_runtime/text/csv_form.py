@@ -15,7 +15,7 @@ class CsvForm(NamedTuple):
     Attributes:
         delimiter: the character between cells.
         quote: the quotation mark around cells: a double one as in RFC 4180, or a single one.
-        spaced: whether a space follows each delimiter, which is no part of the next cell.
+        spaced: whether a space follows each delimiter; the next cell begins after the space.
     """
 
     delimiter: str

@@ -1,4 +1,4 @@
-"""Weights: prefixes are taken off, weights that nothing reads are told, and others than the model's are refused."""
+"""Weights: prefixes are removed, unused weights are named in a warning, and unfit ones are refused."""
 
 import json
 import re

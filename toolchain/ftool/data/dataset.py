@@ -63,7 +63,7 @@ class Example(ABC):
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """The numbers that a model learns to give for the example; empty if the answer of examples is no number."""
+        """The numbers that a model learns to give for the example; empty if the model does not learn numbers."""
         return ()
 
     def with_classes_renamed(self, names: Mapping[str, str]) -> Self:  # noqa: ARG002 (of examples with classes)
