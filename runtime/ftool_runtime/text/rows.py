@@ -65,12 +65,7 @@ def csv_rows(
     Raises RowError for a quotation mark that is not closed, or is inside a quoted cell.
     """
     csv.field_size_limit(_LONGEST_CELL)
-    lines = (
-        part
-        for line in lines
-        for part in _CARRIAGE_RETURN.split(line if line.endswith(("\n", "\r")) else line + "\n")
-        if part
-    )
+    lines = _lines_of(lines)
     first = list(itertools.islice(lines, PEEKED))
     named = named_delimiter(first)
     if named:
@@ -98,14 +93,22 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            remedy = (
-                'quotation marks have a backslash before them: write "" instead of \\"'
-                if '\\"' in read
-                else "look for a quote that does not close"
-            )
-            raise RowError(number, f"is not CSV: {error}; {remedy}") from error
+            raise RowError(number, f"is not CSV: {error}; {_quote_remedy(read)}") from error
         if cells:
             yield Row(number, tuple(cells))
+
+
+def _lines_of(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, each with a line end, divided at carriage returns too."""
+    for line in lines:
+        ended = line if line.endswith(("\n", "\r")) else line + "\n"
+        yield from filter(None, _CARRIAGE_RETURN.split(ended))
+
+
+def _quote_remedy(line: str) -> str:
+    if '\\"' in line:
+        return 'quotation marks have a backslash before them: write "" instead of \\"'
+    return "look for a quote that does not close"
 
 
 def named_delimiter(lines: Sequence[str]) -> str | None:
