@@ -9,6 +9,8 @@ RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numko
 PIP := pip install --quiet --no-compile --constraint constraints.txt
 # A worker for each core; tests/conftest.py says which files stay together and which go first. The rooms of the
 # runtime's tests run once, in the environment that `test-runtime` builds; `pytest` by hand runs everything here.
+# One seed, so that a commit's tests give the same result each time; `make test-all` draws new property-based inputs.
+SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
@@ -30,7 +32,7 @@ demo-dates: $(INSTALLED)
 	$(BIN)/ftool demo dates
 
 test: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(SEED) -m "not slow"
 	@$(MAKE) --no-print-directory test-runtime
 
 test-all: $(INSTALLED)
@@ -43,7 +45,7 @@ test-runtime: $(INSTALLED)
 	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime
 	$(RUNTIME_VENV)/bin/$(PIP) pytest pytest-timeout pytest-xdist hypothesis
 	$(RUNTIME_VENV)/bin/$(PIP) --no-deps $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
-	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/runtime
+	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(SEED) tests/runtime
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

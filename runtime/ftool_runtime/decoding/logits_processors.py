@@ -211,7 +211,11 @@ def _growing_eos(start: int, factor: float, ends: Ids) -> Processor:
         if ids.size > start:
             there = ends[ends < scores.size]
             chosen = scores[there]
-            growth = np.abs(chosen) * np.float32(math.pow(factor, ids.size - start) - 1)
+            factor_now = np.float32(math.pow(factor, ids.size - start) - 1)
+            with np.errstate(
+                over="ignore"
+            ):  # a token that remove_invalid_values made finite may grow to infinity
+                growth = np.abs(chosen) * factor_now
             scores[there] = chosen + np.where(np.isfinite(chosen), growth, np.float32(0))
         return scores
 
