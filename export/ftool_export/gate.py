@@ -207,16 +207,16 @@ def examination_checks(found: Examination, limit: Tolerance) -> list[Check]:
     return checks
 
 
-def advise(verdict: Verdict, precision: str) -> str | None:
+def advise(verdict: Verdict, closer: str | None) -> str | None:
     """Return advice on the gate's verdict, one remedy per line, or None if there is nothing to report.
 
     Args:
         verdict: the gate's result for the bundle.
-        precision: the name of the bundle's precision.
+        closer: the next precision that is closer to torch's; None for fp32.
     """
-    closer = dict.fromkeys(("int8", "w4"), "try --precision w8, which is closer to fp32")
-    closer["w8"] = "try --precision fp32"
-    remedy = closer.get(precision, "the graph differs from torch")
+    remedy = f"try --precision {closer}" if closer else "the graph differs from torch"
+    if closer not in (None, "fp32"):
+        remedy += ", which is closer to fp32"
     lines = []
     if not verdict.judged:
         lines.append(

@@ -23,7 +23,8 @@ from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import smoothing_multipliers
-from ftool_export.quantization import PrecisionPlan, precision_plan, quantize, tidy
+from ftool_export.precisions import PrecisionPlan, precision_plan
+from ftool_export.quantization import quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
@@ -78,7 +79,7 @@ def export(
         files=manifest.files if manifest else {},
         verdict=verdict,
         largest_logit_difference=source.difference,
-        advice=advise(verdict, settings.precision),
+        advice=advise(verdict, plan.closer),
     )
 
 

@@ -1,10 +1,7 @@
-"""Precisions: a plan for each precision and family of models, and the passes that tidy and quantise captured graphs."""
+"""Tidy captured graphs, and quantise them as the plan of a precision says."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Final, Literal
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -20,138 +17,16 @@ from ftool_export.passes.gemm_to_matmul import GemmToMatMul
 from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers, output_layer
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
-from ftool_export.passes.quantize_blocks import QuantizeBlocks, QuantizeNibbles
+from ftool_export.passes.quantize_blocks import QuantizeBlocks
 from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
-from ftool_export.passes.quantize_matmul import QuantizeMatMul
-from ftool_export.passes.quantize_products import QuantizeProducts
-from ftool_export.passes.quantize_rows import QuantizeRows
 from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.share_table import ShareTable
 from ftool_export.passes.smooth_activations import SmoothActivations
 from ftool_export.passes.tie_head import TieHead, tied_products
+from ftool_export.precisions import PrecisionPlan
 
 log = logging.getLogger(__name__)
-
-PrecisionName = Literal["fp32", "int8", "w8", "w4"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrecisionPlan:
-    """The passes and settings of a precision, and the properties of its graphs that a runtime needs to know.
-
-    Attributes:
-        quantize_products: the pass that quantises products with constant weights; None for fp32.
-        quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
-        smooth: whether activations are first smoothed: outliers are scaled down, and weights are scaled up to match.
-        feedback: whether weights are rounded with error feedback, on the inputs that they have in real examples.
-        keep_output: whether the layer that computes a graph's output is left to `quantize_left_out`.
-        rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
-        devices: the devices that support the graph's operators.
-        search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
-        needs_products: whether to refuse a model in which no matrix product is large enough to be quantised.
-        block_size: a lower limit for `PassSettings.block_size`.
-        smallest: an upper limit for `PassSettings.smallest`; None sets no limit.
-        smallest_table: an upper limit for `PassSettings.smallest_table`; None sets no limit.
-    """
-
-    quantize_products: type[QuantizeProducts] | None = None
-    quantize_left_out: type[QuantizeProducts] | None = None
-    smooth: bool = False
-    feedback: bool = False
-    keep_output: bool = False
-    rows_share_scale: bool = False
-    devices: tuple[str, ...] = ("cpu",)
-    search: bool = False
-    needs_products: bool = False
-    block_size: int = 16
-    smallest: int | None = None
-    smallest_table: int | None = None
-
-    def settings(self, passes: PassSettings) -> PassSettings:
-        """Return `passes` with `block_size`, `smallest` and `smallest_table` within the plan's limits."""
-        return replace(
-            passes,
-            block_size=max(passes.block_size, self.block_size),
-            smallest=min(passes.smallest, self.smallest or passes.smallest),
-            smallest_table=min(passes.smallest_table, self.smallest_table or passes.smallest_table),
-        )
-
-
-_ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
-    {
-        "fp32": PrecisionPlan(devices=("cpu", "cuda")),
-        # One activation scale per tensor: the fastest for graphs that run one text at a time.
-        "int8": PrecisionPlan(
-            quantize_products=QuantizeMatMul,
-            quantize_left_out=QuantizeBlocks,
-            smooth=True,
-            feedback=True,
-            rows_share_scale=True,
-            search=True,
-        ),
-        "w8": PrecisionPlan(quantize_products=QuantizeBlocks, search=True),
-        "w4": PrecisionPlan(
-            quantize_products=QuantizeNibbles,
-            quantize_left_out=QuantizeBlocks,
-            feedback=True,
-            keep_output=True,
-            search=True,
-        ),
-    }
-)
-
-# Every step of a generator reads all weights, so smaller weights than in an encoder are worth quantising.
-_SMALLEST: Final = 4_096  # elements of a product's weight
-_SMALLEST_TABLE: Final = 131_072
-# Wider blocks than in encoders are faster, because every block ends in a floating-point multiplication. With 128 the
-# operator sums one row in a different order from several rows, and rounding in the next layer turns that into
-# hundredths: docs/generation.md.
-_BLOCK: Final = 64
-
-_W8: Final = PrecisionPlan(
-    quantize_products=QuantizeBlocks,
-    needs_products=True,
-    block_size=_BLOCK,
-    smallest=_SMALLEST,
-    smallest_table=_SMALLEST_TABLE,
-)
-_GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
-    {
-        "fp32": PrecisionPlan(),
-        # One activation scale per row, so that rows can run together.
-        "int8": replace(_W8, quantize_products=QuantizeRows, quantize_left_out=QuantizeBlocks, feedback=True),
-        "w8": _W8,
-        "w4": replace(
-            _W8,
-            quantize_products=QuantizeNibbles,
-            quantize_left_out=QuantizeBlocks,
-            feedback=True,
-            keep_output=True,
-        ),
-    }
-)
-
-PLANS: Final = MappingProxyType({"encoder": _ENCODER, "encoder-decoder": _GENERATOR, "decoder": _GENERATOR})
-
-
-def precision_plan(name: str, device: str, family: str = "encoder") -> PrecisionPlan:
-    """Return the plan of a precision for a family of models: "encoder", "encoder-decoder" or "decoder".
-
-    Raises:
-        ExportError: the family has no precision called `name`, or the precision does not run on `device`.
-    """
-    plans = PLANS[family]
-    if name not in plans:
-        raise ExportError(f"unknown precision {name!r}; choose one of {', '.join(plans)}")
-    plan = plans[name]
-    if device in plan.devices:
-        return plan
-    suitable = [other for other, candidate in plans.items() if device in candidate.devices]
-    if not suitable and family != "encoder":
-        raise ExportError(f"models that generate text don't run on {device!r} yet; use --device cpu")
-    remedy = f"use --precision {suitable[0]}" if suitable else "use --device cpu or cuda"
-    raise ExportError(f"{name} does not run on {device!r}; {remedy}")
 
 
 def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:

@@ -27,7 +27,8 @@ from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
 from ftool_export.passes.quantize_matmul import INT8
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
 from ftool_export.pipeline import capture_source
-from ftool_export.quantization import PrecisionPlan, precision_plan, quantize
+from ftool_export.precisions import PrecisionPlan, plan_of
+from ftool_export.quantization import quantize
 from ftool_export.report import StoredWeights
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -69,7 +70,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
     Raises:
         ExportError: the checkpoint can't be captured or quantised.
     """
-    plan = precision_plan(manifest.precision.name, "cpu", loaded.family)
+    plan = plan_of(manifest)
     passes = replace(
         PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
         left_out=frozenset(manifest.precision.left_out),
@@ -245,7 +246,7 @@ def compare_with_derived(
     constant = max(constant_error(graph, derived.quantized[name]) for name, graph in stored.items())
     if manifest.precision.name == "fp32":
         return StoredWeights(constant_error=constant)
-    plan = precision_plan(manifest.precision.name, "cpu", loaded.family)
+    plan = plan_of(manifest)
     weight = max(
         weight_error(graph, exact, fed_back_levels(graph, exact, plan))
         for graph, exact in ((graph, derived.exact[name]) for name, graph in stored.items())

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
-from ftool_export.quantization import precision_plan
+from ftool_export.precisions import precision_plan
 from ftool_export.tolerances import MAX_DROP
 
 
@@ -18,7 +18,7 @@ class ExportSettings:
         bundle: the folder to write; an existing bundle is replaced.
         name: the model's name; None uses the name of the bundle's folder, or of its parent folder if that name is
             "bundle".
-        precision: "fp32", "int8", "w8" or "w4".
+        precision: the name of a precision that the model's family has: see `quantization.PLANS`.
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".

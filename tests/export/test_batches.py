@@ -17,6 +17,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source, export
+from ftool_export.precisions import PLANS
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -58,7 +59,7 @@ def wide(make_generator: Callable[..., LoadedGenerator], tiny: PassSettings) -> 
     return capture_source(make_generator("gpt2", **WIDE), (), tiny)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "w8", "w4"])
+@pytest.mark.parametrize("precision", PLANS["decoder"])
 def test_generators_rows_are_independent_of_their_batch(
     wide: Graphs, tiny: PassSettings, precision: str, tmp_path: Path
 ) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from ftool_export.examples.comparison import BatchEffect, Comparison, Examination, ShapeDifference
 from ftool_export.gate import Check, Verdict, advise, examination_checks, judge
+from ftool_export.precisions import precision_plan
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
+from ftool_runtime.bundle.precisions import PRECISIONS
 
 VERDICT = Verdict(
     passed=True,
@@ -110,7 +112,7 @@ def test_chance_agreement_is_the_binomial_quantile() -> None:
 
 def test_every_kind_of_answer_has_limits_in_every_precision() -> None:
     for kind in ("labels", "spans", "vectors", "text"):
-        for precision in ("fp32", "int8", "w8", "w4"):
+        for precision in PRECISIONS:
             assert tolerance_for(kind, precision).agreement > 0.8  # type: ignore[arg-type]
 
 
@@ -120,7 +122,8 @@ def test_the_json_names_the_checks_that_parity_would_fail() -> None:
 
 
 def advice(precision: str = "w8", **changes: object) -> str | None:
-    return advise(replace(VERDICT, **changes), precision)  # type: ignore[arg-type]
+    closer = precision_plan(precision, "cpu").closer
+    return advise(replace(VERDICT, **changes), closer)  # type: ignore[arg-type]
 
 
 def test_a_good_bundle_needs_no_advice() -> None:

@@ -21,6 +21,7 @@ from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
+from ftool_export.precisions import PLANS
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import SENTENCES
@@ -106,7 +107,7 @@ def test_parity_allows_the_loss_that_the_export_allowed(
         assert failed() == expected
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "w8", "w4"])
+@pytest.mark.parametrize("precision", PLANS["encoder"])
 def test_a_bundle_is_verified_and_at_parity(
     exported: Callable[[str], Path], bert: Path, texts: list[str], precision: str
 ) -> None:

@@ -6,22 +6,13 @@ from typing import Final
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from ftool_export.precisions import plan_of
 from ftool_runtime.bundle.manifest import Manifest
 
 _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")
 _SHOWN_LABELS: Final = 40
 _HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]|~#$])")
-
-_PRECISIONS: Final = {
-    "fp32": "32-bit floats throughout.",
-    "int8": "weights in 7-bit signed integers per channel, activations in 8 bits, quantised during inference, "
-    "embeddings in 8 bits per row.",
-    "w8": "weights in 8-bit blocks (of 32 in encoders, of up to 64 in generators), activations in 8 bits per row, "
-    "embeddings in 8 bits per row.",
-    "w4": "weights in 4-bit blocks of 32, rounded on real texts, activations in 8 bits per row, embeddings and "
-    "the output layer in 8 bits.",
-}
 
 
 def model_card(manifest: Manifest) -> str:
@@ -37,7 +28,7 @@ def model_card(manifest: Manifest) -> str:
         labels=manifest.labels[:_SHOWN_LABELS],
         same=_same_answers(manifest),
         difference=_difference(manifest),
-        precision=_PRECISIONS[manifest.precision.name],
+        precision=plan_of(manifest).summary,
         can_decline=questions is not None and questions.no_answer_threshold is not None,
         text=escape_text,
         code=code_span,

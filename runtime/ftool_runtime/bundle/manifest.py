@@ -21,6 +21,7 @@ from ftool_runtime.bundle.contracts import (
     check_names,
 )
 from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
+from ftool_runtime.bundle.precisions import PRECISIONS
 from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import JSON, written
 
@@ -41,7 +42,6 @@ __all__ = [
 SCHEMA: Final = 2  # 1 had no digest
 DIGEST: Final = "digest"  # the key of the manifest's hash, which covers all other keys
 
-PRECISIONS: Final = ("fp32", "int8", "w8", "w4")
 DEVICES: Final = ("cpu", "cuda")
 ATTENTIONS: Final = ("fused", "plain")
 
@@ -67,7 +67,7 @@ class Precision:
     """The numerical precision of the graph.
 
     Attributes:
-        name: "fp32", "int8", "w8" or "w4".
+        name: one of `PRECISIONS`.
         rows_share_scale: whether rows in the same run would change each other's answers, because they share a
             quantisation scale or the network reads padding. Each row then gets a run of its own.
         left_out: the layers with a higher precision than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.

@@ -18,7 +18,8 @@ from ftool_export.graph.guards import (
 )
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.quantization import PLANS, precision_plan, quantize
+from ftool_export.precisions import PLANS, precision_plan
+from ftool_export.quantization import quantize
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ftool.cli.options import (
     json_option,
     recipe_options,
 )
+from ftool_runtime.bundle.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from ftool_export.report import ExportReport
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8", "w8", "w4"]),
+    type=click.Choice(PRECISIONS),
     help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others.",
 )
 @click.option(

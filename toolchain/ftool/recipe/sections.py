@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.schema import DERIVED, SOME_TASKS, require
+from ftool_runtime.bundle.precisions import PrecisionName
 
 Method = Literal["full", "head", "lora", "setfit"]
 Samples = Literal["multi", "single"]
@@ -19,7 +20,6 @@ Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adafactor"]
 TokenizerKind = Literal["unigram", "bpe"]
-PrecisionName = Literal["fp32", "int8", "w8", "w4"]
 
 SCRATCH: Final = "scratch:"  # prefix of the names of bases with random weights
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
 from ftool.errors import RecipeError
-from ftool.recipe.sections import PrecisionName, Sections, given
+from ftool.recipe.sections import Sections, given
+from ftool_runtime.bundle.precisions import PrecisionName
 
 if TYPE_CHECKING:
     from ftool.data.inspection.report import Inspection

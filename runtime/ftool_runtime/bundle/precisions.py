@@ -1,0 +1,6 @@
+"""The names of precisions, in a module that imports no library, so that command lines can name them early."""
+
+from typing import Final, Literal, get_args
+
+PrecisionName = Literal["fp32", "int8", "w8", "w4"]
+PRECISIONS: Final[tuple[PrecisionName, ...]] = get_args(PrecisionName)
