@@ -25,7 +25,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.session import Sessions, open_sessions
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source, export
-from ftool_export.precisions import precision_plan
+from ftool_export.precision_plans import precision_plan
 from ftool_export.quantization import quantize
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.source import pad_with_special_token

@@ -23,7 +23,7 @@ from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import smoothing_multipliers
-from ftool_export.precisions import PrecisionPlan, precision_plan
+from ftool_export.precision_plans import PrecisionPlan, precision_plan
 from ftool_export.quantization import quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings

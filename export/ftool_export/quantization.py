@@ -24,7 +24,7 @@ from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.share_table import ShareTable
 from ftool_export.passes.smooth_activations import SmoothActivations
 from ftool_export.passes.tie_head import TieHead, tied_products
-from ftool_export.precisions import PrecisionPlan
+from ftool_export.precision_plans import PrecisionPlan
 
 log = logging.getLogger(__name__)
 

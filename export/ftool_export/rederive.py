@@ -27,7 +27,7 @@ from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
 from ftool_export.passes.quantize_matmul import INT8
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
 from ftool_export.pipeline import capture_source
-from ftool_export.precisions import PrecisionPlan, plan_of
+from ftool_export.precision_plans import PrecisionPlan, plan_of
 from ftool_export.quantization import quantize
 from ftool_export.report import StoredWeights
 from ftool_runtime.bundle.manifest import Manifest

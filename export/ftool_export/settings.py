@@ -6,7 +6,7 @@ from typing import Literal
 
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
-from ftool_export.precisions import precision_plan
+from ftool_export.precision_plans import precision_plan
 from ftool_export.tolerances import MAX_DROP
 
 

@@ -17,7 +17,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source, export
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
 

@@ -7,7 +7,7 @@ import pytest
 
 from ftool_export.examples.comparison import BatchEffect, Comparison, Examination, ShapeDifference
 from ftool_export.gate import Check, Verdict, advise, examination_checks, judge
-from ftool_export.precisions import precision_plan
+from ftool_export.precision_plans import precision_plan
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
 from ftool_runtime.bundle.precisions import PRECISIONS
 

@@ -30,7 +30,7 @@ from ftool_export.examples.generation import (
 from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.precisions import precision_plan
+from ftool_export.precision_plans import precision_plan
 from ftool_export.quantization import quantize
 from ftool_export.settings import ExportSettings
 from ftool_export.tolerances import tolerance_for

@@ -21,7 +21,7 @@ from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import SENTENCES

@@ -16,7 +16,7 @@ from ftool_export.examples.generation import GenerationExamples
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.rederive import (
     Derived,
     Models,

@@ -6,7 +6,7 @@ from typing import Final
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ftool_export.precisions import plan_of
+from ftool_export.precision_plans import plan_of
 from ftool_runtime.bundle.manifest import Manifest
 
 _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")

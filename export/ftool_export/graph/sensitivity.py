@@ -17,7 +17,7 @@ from ftool_export.gate import Verdict
 from ftool_export.graph.session import encoder_outputs
 from ftool_export.passes import PassSettings
 from ftool_export.passes.smooth_activations import SmoothActivations
-from ftool_export.precisions import PrecisionPlan
+from ftool_export.precision_plans import PrecisionPlan
 from ftool_export.quantization import quantizable_layers
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens

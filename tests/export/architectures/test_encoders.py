@@ -22,7 +22,7 @@ from ftool_export.graph.probes import EncoderProbe
 from ftool_export.graph.session import open_session
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.quantization import quantize, quantize_products
 
 slow = pytest.mark.slow

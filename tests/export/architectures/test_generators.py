@@ -12,7 +12,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import FP32_TOLERANCE, count_operators
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.quantization import quantize
 
 GraphsOf = Callable[..., Graphs]

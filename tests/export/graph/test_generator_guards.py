@@ -15,7 +15,7 @@ from ftool_export.graph.guards import check_answers, check_structure
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import initializer, layer_of
 from ftool_export.passes.tie_head import tied_products
-from ftool_export.precisions import PLANS, precision_plan
+from ftool_export.precision_plans import PLANS, precision_plan
 from ftool_export.quantization import quantize
 
 GraphsOf = Callable[..., Graphs]

@@ -18,7 +18,7 @@ from ftool_export.graph.guards import (
 )
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import constant_matmuls
-from ftool_export.precisions import PLANS, precision_plan
+from ftool_export.precision_plans import PLANS, precision_plan
 from ftool_export.quantization import quantize
 
 

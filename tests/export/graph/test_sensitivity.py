@@ -20,7 +20,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
-from ftool_export.precisions import PLANS
+from ftool_export.precision_plans import PLANS
 from ftool_export.quantization import quantizable_layers
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest

@@ -3,7 +3,7 @@
 import pytest
 
 from ftool_export.errors import ExportError
-from ftool_export.precisions import PLANS, precision_plan
+from ftool_export.precision_plans import PLANS, precision_plan
 from ftool_export.tolerances import TOLERANCES
 from ftool_runtime.bundle.precisions import PRECISIONS
 
