@@ -83,8 +83,8 @@ def _targets(split: Split[VotedText]) -> Any:
 class _Objective(EncoderObjective):
     data: Dataset[VotedText]
 
-    def training_rows(self) -> EncoderRows:
-        return text_rows(self.loaded, self.data.train.inputs, torch.from_numpy(_targets(self.data.train)))
+    def training_rows(self, loaded: Any) -> EncoderRows:
+        return text_rows(loaded, self.data.train.inputs, torch.from_numpy(_targets(self.data.train)))
 
     def validation_rows(self) -> Any:
         return all_rows(self.loaded, self.data.validation.inputs)

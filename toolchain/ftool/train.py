@@ -15,6 +15,7 @@ from ftool.evaluation.evaluate import measure_split
 from ftool.evaluation.open_model import OpenModel, open_run
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.recipe.recipe import Recipe
+from ftool.training.distillation import teacher_of
 from ftool.training.hardware import device_name, is_main_process
 from ftool.training.objective import finetune
 from ftool.training.runs import checkpointed, identity, keep_run, prepare, training_summary
@@ -40,9 +41,12 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     loaded.model.to(device_name())
     splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
     objective = row.objective(loaded, data, splits, recipe)
+    teacher = teacher_of(row, recipe)
+    if teacher is not None:
+        objective.learn_from(teacher)
     first, tuned = objective.first_stage(), None
     if recipe.train.method != "head":
-        fixed = identity(recipe, data, splits["validation"].examples, loaded.tokenizer)
+        fixed = identity(recipe, data, splits["validation"].examples, loaded.tokenizer, teacher)
         with checkpointed(folder, fixed, resume=resume) as (partial, resume_from):
             tuned = finetune(objective, folder=partial, resume_from=resume_from)
     loaded = objective.finish()

@@ -4,10 +4,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 _PROBED = 9  # tokens of the probe row, and tokens of padding
@@ -86,6 +88,27 @@ def head_inputs(head: nn.Module, run: Callable[[], object]) -> Tensor:
     finally:
         hook.remove()
     return seen[-1]
+
+
+def hidden_states(encoder: nn.Module, run: Callable[[], T]) -> tuple[T, tuple[Tensor, ...]]:
+    """Call `run`, which runs a Hugging Face encoder once; return its result and the encoder's hidden states.
+
+    The hidden states are the embeddings and then the output of each layer, each (batch, sequence, hidden).
+    """
+    seen: list[tuple[Tensor, ...]] = []
+    hooks = [
+        encoder.register_forward_pre_hook(
+            lambda _module, arguments, named: (arguments, {**named, "output_hidden_states": True}),
+            with_kwargs=True,
+        ),
+        encoder.register_forward_hook(lambda _module, _arguments, output: seen.append(output.hidden_states)),
+    ]
+    try:
+        result = run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return result, seen[-1]
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:

@@ -127,7 +127,7 @@ def test_names_are_learnt_and_not_measured(tiny_base: Path, kind: str, topics: P
     data = load_dataset(LabelReader, made.data)
     loaded = create_classifier(str(tiny_base), data.labels, multi_label=False, pairs=kind == "pairs")
     objective = SetFitObjective(loaded, data, made.train)
-    assert len(objective.training_rows()) == len(data.train) + (0 if kind == "pairs" else 3)
+    assert len(objective.rows) == len(data.train) + (0 if kind == "pairs" else 3)
     assert len(objective.validation) == len(data.validation)
 
 

@@ -57,8 +57,12 @@ def _with_paths(recipe: R, change: Callable[[str], str]) -> R:
     changed: dict[str, Any] = {
         name: change(value) for name in _DATA_PATHS if (value := getattr(recipe.data, name)) is not None
     }
+    teacher = recipe.train.distill_from
     return dataclasses.replace(
-        recipe, base=change(recipe.base), data=dataclasses.replace(recipe.data, **changed)
+        recipe,
+        base=change(recipe.base),
+        data=dataclasses.replace(recipe.data, **changed),
+        train=dataclasses.replace(recipe.train, distill_from=None if teacher is None else change(teacher)),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
+from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.schema import DERIVED, SOME_TASKS, require
 from ftool_runtime.bundle.precisions import PrecisionName
@@ -146,6 +147,20 @@ class TrainSettings:
     early_stopping_patience: Annotated[
         int, "evaluations without an improvement before training stops; 0: never"
     ] = 3
+    distill_from: Annotated[
+        str | None,
+        "a trained model (its folder, or a checkpoint) whose answers are learnt beside the labels",
+        SOME_TASKS,
+    ] = None
+    distill_weight: Annotated[
+        float, "share of the teacher's answers in the loss; the rest is that of the labels", SOME_TASKS
+    ] = 0.5
+    distill_temperature: Annotated[
+        float, "above 1, the teacher's less probable labels weigh more", SOME_TASKS
+    ] = 2.0
+    distill_hidden: Annotated[
+        float, "factor of the loss of hidden states, learnt from the teacher's; 0: none", SOME_TASKS
+    ] = 0.0
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: if the hardware supports it"] = "auto"
     gradient_checkpointing: Annotated[
         bool, "needs less memory and a fifth to a third more time", SOME_TASKS
@@ -168,6 +183,10 @@ class TrainSettings:
             for name in names:
                 value = getattr(self, name)
                 require(holds(value), f"train.{name}", what, value)
+        if self.distill_from is not None and self.method not in ("full", "lora"):
+            raise RecipeError(
+                f'train.distill_from needs train.method "full" or "lora", got "{self.method}"; leave one of them out'
+            )
         require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
         if not isinstance(self.class_weights, str):
             for label, weight in self.class_weights.items():
@@ -175,7 +194,12 @@ class TrainSettings:
 
 
 _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], ...]] = (
-    ("above 0", ("epochs", "learning_rate", "head_learning_rate", "lora_alpha"), lambda v: v > 0),
+    (
+        "above 0",
+        ("epochs", "learning_rate", "head_learning_rate", "lora_alpha", "distill_temperature"),
+        lambda v: v > 0,
+    ),
+    ("from 0 to 1", ("distill_weight",), lambda v: 0 <= v <= 1),
     (
         "1 or more",
         (
@@ -186,7 +210,7 @@ _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], .
     ),
     (
         "0 or more",
-        ("weight_decay", "max_grad_norm", "early_stopping_patience", "seed", "stride"),
+        ("weight_decay", "max_grad_norm", "early_stopping_patience", "seed", "stride", "distill_hidden"),
         lambda v: v >= 0,
     ),
     (

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from ftool.evaluation.open_model import OpenModel
 
 log = logging.getLogger(__name__)
+
+
+# The settings of tasks whose models can learn from a trained model.
+DISTILLATION: Final = frozenset(
+    {"train.distill_from", "train.distill_weight", "train.distill_temperature", "train.distill_hidden"}
+)
 
 
 def no_defaults(recipe: Sections) -> Mapping[str, Any]:  # noqa: ARG001 (every task's)

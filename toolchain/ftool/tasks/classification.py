@@ -12,7 +12,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.labels import LabelledText, LabelReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
-from ftool.tasks.base import Task, count_cut
+from ftool.tasks.base import DISTILLATION, Task, count_cut
 from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setfit
 
 if TYPE_CHECKING:
@@ -310,7 +310,8 @@ TASK = Task(
             "train.metric",
             "train.thresholds",
         }
-    ),
+    )
+    | DISTILLATION,
     defaults=_defaults,
     check=_check,
     suggest=suggest_setfit,

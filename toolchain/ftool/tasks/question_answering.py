@@ -10,7 +10,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.questions import Question, QuestionReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, chosen, given
-from ftool.tasks.base import Task, check_stride
+from ftool.tasks.base import DISTILLATION, Task, check_stride
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
@@ -227,7 +227,8 @@ TASK = Task(
             "train.max_answer_length",
             "train.metric",
         }
-    ),
+    )
+    | DISTILLATION,
     metrics=("f1", "exact_match"),
     defaults=_defaults,
     check=_check,

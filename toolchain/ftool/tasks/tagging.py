@@ -10,7 +10,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
 from ftool.recipe.sections import Sections, chosen, given
-from ftool.tasks.base import Task, check_stride
+from ftool.tasks.base import DISTILLATION, Task, check_stride
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
@@ -188,7 +188,8 @@ TASK = Task(
     reader=TagReader,
     settings=frozenset(
         {"data.text", "data.label", "data.label_names", "data.fold_labels", "train.stride", "train.metric"}
-    ),
+    )
+    | DISTILLATION,
     metrics=("f1", "f1_macro", "precision", "recall", "accuracy"),
     defaults=_defaults,
     check=check_stride,

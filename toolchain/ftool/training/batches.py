@@ -28,11 +28,23 @@ _BATCHES_SORTED_TOGETHER = 50  # more batches leave less padding, fewer keep eac
 
 @dataclass(frozen=True, slots=True)
 class EncoderRow:
-    """One training row of an encoder: token ids, int32 (tokens,), and the row's target."""
+    """One training row of an encoder: token ids, int32 (tokens,), and the row's target.
+
+    With a teacher, also the teacher's outputs, float32 (outputs,) or (tokens, outputs), and, if they are learnt, its
+    hidden states, float16 (tokens, layers x hidden).
+    """
 
     ids: NDArray[np.int32]
     type_ids: NDArray[np.int32] | None  # None if the network has no such input
     target: Tensor
+    taught: NDArray[np.float32] | None = None
+    hidden: NDArray[np.float16] | None = None
+
+    @property
+    def tokens(self) -> Tokens:
+        """The row as the input of a network."""
+        types = None if self.type_ids is None else self.type_ids.tolist()
+        return Tokens(self.ids.tolist(), types)
 
     @classmethod
     def of(cls, tokens: Tokens, target: Tensor) -> Self:
@@ -66,7 +78,10 @@ class EncoderRows(Dataset[EncoderRow]):
         return self.rows[index]
 
     def collate(self, items: Sequence[EncoderRow]) -> dict[str, Tensor]:
-        """Return a batch: ids and masks, int64 (items, longest row), padded on the right, and targets as `labels`."""
+        """Return a batch: ids and masks, int64 (items, longest row), padded on the right, and targets as `labels`.
+
+        With a teacher, its outputs are `taught` and its hidden states `hidden`, padded with zeros.
+        """
         columns: dict[str, list[Any]] = {
             "input_ids": [row.ids for row in items],
             "token_type_ids": [row.type_ids for row in items],
@@ -80,7 +95,12 @@ class EncoderRows(Dataset[EncoderRow]):
             )
             for name in self._names
         }
-        return batch | {"labels": self._targets([row.target for row in items])}
+        taught = {
+            name: pad_sequence([torch.from_numpy(getattr(row, name)) for row in items], batch_first=True)
+            for name in ("taught", "hidden")
+            if getattr(items[0], name) is not None
+        }
+        return batch | taught | {"labels": self._targets([row.target for row in items])}
 
     def _targets(self, targets: list[Tensor]) -> Tensor:
         return torch.stack(targets)

@@ -49,9 +49,9 @@ class ClassifierObjective(EncoderObjective):
         self._start_head: dict[str, Tensor] = {}
         super().__init__(loaded, settings, head=loaded.model.head)
 
-    def training_rows(self) -> EncoderRows:
+    def training_rows(self, loaded: LoadedClassifier) -> EncoderRows:
         """Return the rows of the training texts or pairs of texts, with their targets."""
-        return text_rows(self.loaded, self._data.train.inputs, self._targets["train"])
+        return text_rows(loaded, self._data.train.inputs, self._targets["train"])
 
     def validation_rows(self) -> Sequence[Tokens]:
         """Return the tokens of each validation text or pair of texts."""
@@ -91,6 +91,10 @@ class ClassifierObjective(EncoderObjective):
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
         """Return a batch's loss, the mean over the examples, weighted by class: float32 ()."""
         return self._loss(logits, labels)
+
+    def imitation(self, logits: Tensor, taught: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """Return a batch's mean loss against a teacher's outputs, float32 (). See `ClassificationLoss.imitation`."""
+        return self._loss.imitation(logits, taught, self.settings.distill_temperature)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
         """Return the loss and the main metric for `outputs`, the network's outputs for all validation rows."""

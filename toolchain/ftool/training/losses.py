@@ -1,4 +1,4 @@
-"""Losses of classifiers: softmax or binary cross-entropy, with class weights and label smoothing, or squared error."""
+"""Losses of classifiers: against labels, with class weights and label smoothing, against numbers, or a teacher."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +49,21 @@ class ClassificationLoss:
             logits, targets, weight=weights, label_smoothing=self.smoothing, reduction="sum"
         )
 
+    def imitation(self, logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """Return a batch's mean loss against the outputs of a teacher, `taught`: float32 ().
+
+        It is 0 for equal outputs. Labels: `softened_divergence`; for several labels per text that of "label" and "not
+        label", summed over labels. Regression: the squared error, as against targets. Class weights have no effect,
+        because the teacher's answers follow from those that it was trained with. Both tensors are float32 (batch,
+        outputs).
+        """
+        if self.regression:
+            return self.sum(logits, taught) / len(logits)
+        if self.multi_label:
+            student, teacher = (torch.stack([one, torch.zeros_like(one)], dim=-1) for one in (logits, taught))
+            return softened_divergence(student, teacher, temperature).sum(dim=-1).mean()
+        return softened_divergence(logits, taught, temperature).mean()
+
     def weight_of(self, targets: Tensor) -> float:
         """Return the divisor that turns `sum` into a mean: the number of examples, weighted by class.
 
@@ -57,6 +72,18 @@ class ClassificationLoss:
         if self.multi_label or self.regression or self.weights is None:
             return float(len(targets))
         return float(self.weights.to(targets.device)[targets].sum())
+
+
+def softened_divergence(logits: Tensor, taught: Tensor, temperature: float, *, dim: int = -1) -> Tensor:
+    """Return temperature² x the divergence of a teacher's softened probabilities from a student's, without `dim`.
+
+    Probabilities are those of logits / temperature over `dim`. The factor keeps the size of gradients the same at every
+    temperature (Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network). The result has the shape
+    of `logits` without `dim`; masked logits must be finite, such as -1e9, and the same in both.
+    """
+    student, teacher = ((one / temperature).log_softmax(dim) for one in (logits, taught))
+    each = F.kl_div(student, teacher, reduction="none", log_target=True)
+    return temperature**2 * each.sum(dim)
 
 
 def encode_targets(

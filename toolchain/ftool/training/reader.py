@@ -25,6 +25,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
 from ftool.training.loop import SCORE
+from ftool.training.losses import softened_divergence
 from ftool_export.checkpoints.reader import LoadedReader
 from ftool_export.examples.questions import QuestionExamples
 from ftool_export.networks.encoder import last_linear
@@ -34,6 +35,8 @@ from ftool_runtime.text.encode import Tokens
 from ftool_runtime.text.windows import Window
 
 log = logging.getLogger(__name__)
+
+_MASKED = -1e9  # a logit whose probability is 0
 
 
 class ReaderObjective(EncoderObjective):
@@ -57,9 +60,9 @@ class ReaderObjective(EncoderObjective):
         self._unanswerable = unanswerable
         self._examples = QuestionExamples(loaded=loaded, inputs=validation.inputs)
 
-    def training_rows(self) -> EncoderRows:
+    def training_rows(self, loaded: LoadedReader) -> EncoderRows:
         """Return the windows of the training questions, each labelled with the answer's first and last token."""
-        return window_rows(self.loaded, self._train.examples)
+        return window_rows(loaded, self._train.examples)
 
     def validation_rows(self) -> Sequence[Tokens]:
         """Return the windows of the validation questions."""
@@ -68,6 +71,12 @@ class ReaderObjective(EncoderObjective):
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the batch's loss. See `span_loss`."""
         return span_loss(logits, attention_mask, labels, self.settings.label_smoothing)
+
+    def imitation(self, logits: Tensor, taught: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the mean `softened_divergence` of starts and ends over a window's tokens, float32 ()."""
+        padding = (attention_mask == 0).unsqueeze(-1)  # (batch, sequence, 1)
+        student, teacher = (one.masked_fill(padding, _MASKED) for one in (logits, taught))
+        return softened_divergence(student, teacher, self.settings.distill_temperature, dim=1).mean()
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
         """Return the mean loss per window, and the F1 of answers."""

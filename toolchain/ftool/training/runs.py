@@ -28,6 +28,8 @@ from ftool.training.hardware import (
 )
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
+from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
@@ -91,11 +93,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def identity(
-    recipe: Sections, data: Dataset[Any], validation: Sequence[Example], tokenizer: Any
+    recipe: Sections,
+    data: Dataset[Any],
+    validation: Sequence[Example],
+    tokenizer: Any,
+    teacher: LoadedModel | None = None,
 ) -> dict[str, Any]:
     """Return the settings and data that must not change between a run and its resumption, as plain JSON.
 
-    `validation` are the validation examples that `Task.fit` returned, `tokenizer` is a fast Hugging Face tokenizer.
+    `validation` are the validation examples that `Task.fit` returned, `tokenizer` is a fast Hugging Face tokenizer,
+    `teacher` the model of train.distill_from.
     """
     settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
     return {
@@ -106,6 +113,7 @@ def identity(
         "processes": process_count(),
         **{f"train.{name}": value for name, value in settings.items()},
         **{f"data.{name}": getattr(recipe.data, name) for name in _MODEL_INPUT_SETTINGS},
+        "teacher": None if teacher is None else weights_sha256(teacher.model),
         "tokenizer": sha256(tokenizer_text(tokenizer).encode()).hexdigest(),
     }
 

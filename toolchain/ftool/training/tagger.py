@@ -20,6 +20,7 @@ from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import IGNORED, EncoderRow, EncoderRows, windows_of
 from ftool.training.encoder import EncoderObjective
 from ftool.training.loop import SCORE
+from ftool.training.losses import softened_divergence
 from ftool_export.checkpoints.encoder import run_per_token
 from ftool_export.checkpoints.tagger import LoadedTagger
 from ftool_export.examples.tagging import TaggingExamples
@@ -48,10 +49,11 @@ class TaggerObjective(EncoderObjective):
         words = [one.words for one in validation.examples]
         self._examples = TaggingExamples(loaded=loaded, inputs=validation.inputs, words=words)
 
-    def training_rows(self) -> "TaggedRows":
+    def training_rows(self, loaded: LoadedTagger) -> "TaggedRows":
         """Return the windows of the training texts, labelled with the tags of the words."""
-        rows = TaggedRows(self.loaded, self._train.examples)
-        warn_of_entities(rows, "train")
+        rows = TaggedRows(loaded, self._train.examples)
+        if loaded is self.loaded:
+            warn_of_entities(rows, "train")
         return rows
 
     def validation_rows(self) -> Sequence[Tokens]:
@@ -64,6 +66,13 @@ class TaggerObjective(EncoderObjective):
         return F.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
         )
+
+    def imitation(self, logits: Tensor, taught: Tensor, labels: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the mean `softened_divergence` of the tokens that have a label, float32 ()."""
+        labelled = labels != IGNORED
+        temperature = self.settings.distill_temperature
+        each = softened_divergence(logits[labelled], taught[labelled], temperature)
+        return each.sum() / labelled.sum().clamp(min=1)
 
     def scores(self, outputs: Outputs) -> dict[str, float]:
         """Return the mean cross-entropy of the tokens that have a label, and the F1 of entities."""
