@@ -85,8 +85,17 @@ def resolve_base(name: str) -> str:
 
 
 def hub_name(name: str) -> str:
-    """Return the name by which a checkpoint records its base: the hub id if `name` is in BASES, else `name` itself."""
-    return BASES[name].hub_id if name in BASES else name
+    """Return the name by which a checkpoint records its base.
+
+    It is the hub id if `name` is in BASES, the base of a folder that ftool wrote, such as a run/, or `name` itself.
+    """
+    if name in BASES:
+        return BASES[name].hub_id
+    if not Path(name).expanduser().is_dir():
+        return name
+    from ftool_export.checkpoints.pretrained import written_facts  # takes a second
+
+    return str(written_facts(str(Path(name).expanduser())).get("base") or name)
 
 
 def base_arguments(recipe: Sections) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from ftool.recipe.recipe import Recipe
 from ftool.training.distillation import teacher_of
 from ftool.training.hardware import device_name, is_main_process
 from ftool.training.objective import finetune
-from ftool.training.runs import checkpointed, identity, keep_run, prepare, training_summary
+from ftool.training.runs import (
+    checkpointed,
+    identity,
+    keep_run,
+    locked,
+    prepare,
+    training_summary,
+    untrained_summary,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +56,44 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     first, tuned = objective.first_stage(), None
     if recipe.train.method != "head":
         fixed = identity(recipe, data, splits["validation"].examples, loaded.tokenizer, teacher)
-        with checkpointed(folder, fixed, resume=resume) as (partial, resume_from):
-            tuned = finetune(objective, folder=partial, resume_from=resume_from)
+        with checkpointed(folder, fixed, resume=resume) as (unfinished, resume_from):
+            tuned = finetune(objective, folder=unfinished, resume_from=resume_from)
     loaded = objective.finish()
+    training = partial(training_summary, first, tuned, initial_weights=objective.initial_weights)
+    return _finished(recipe, folder, data, loaded, splits, facts, training, began)
+
+
+def keep_untrained(recipe: Recipe, folder: Path, loaded: Any, *, origin: str) -> TrainReport:
+    """Evaluate `loaded`, a model that is already trained, on the data of `recipe`, and save it as `folder`'s run/.
+
+    `origin` names the model whose weights it has, for the report. Raises FtoolError if the data can't be read.
+    """
+    began = time.monotonic()
+    row = recipe.row
+    prepare(recipe)
+    data = load_dataset(row.reader, recipe.data, quiet=True)
+    loaded.model.to(device_name())
+    splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
+    training = partial(untrained_summary, origin)
+    with locked(folder):
+        return _finished(recipe, folder, data, loaded, splits, facts, training, began)
+
+
+def _finished(
+    recipe: Recipe,
+    folder: Path,
+    data: Dataset[Any],
+    loaded: Any,
+    splits: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    training: Callable[..., dict[str, Any]],
+    began: float,
+) -> TrainReport:
+    """Evaluate a trained model, and save it with its report as `folder`'s run/.
+
+    `training` describes the training for the report, given the number of examples and the seconds since `began`.
+    """
+    row = recipe.row
     model = open_run(loaded, row.answering(loaded))
     evaluations = {
         name: measure_split(row, model, split, name, recipe)
@@ -61,13 +105,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
         validation=evaluations.pop("validation"),
         test=replace(test, baselines=_baselines(recipe, data, splits["test"], test)),
         further=evaluations,
-        training=training_summary(
-            first,
-            tuned,
-            initial_weights=objective.initial_weights,
-            examples=len(data.train),
-            seconds=time.monotonic() - began,
-        ),
+        training=training(examples=len(data.train), seconds=time.monotonic() - began),
         recipe=_described(recipe, {**row.lengths(loaded, recipe), **_metric(recipe, model, splits)}),
         data=_describe(data, splits, facts),
     )

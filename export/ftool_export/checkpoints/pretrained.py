@@ -1,6 +1,7 @@
 """Read the files of a Hugging Face checkpoint, given as a folder or hub id. Errors say how to fix the problem."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -133,6 +134,16 @@ def read_card(source: str) -> dict[str, Any]:
 
 
 def read_licence(source: str) -> str | None:
-    """Return the licence that the model card names, or None."""
-    licence = read_card(source).get("license")
+    """Return the licence that the model card names, or that of its base if ftool wrote the checkpoint; or None."""
+    licence = read_card(source).get("license") or written_facts(source).get("licence")
     return licence if isinstance(licence, str) else None
+
+
+def written_facts(source: str) -> dict[str, Any]:
+    """Return the facts that ftool wrote into a checkpoint's config.json; empty if another program wrote it."""
+    path = find_file(source, "config.json")
+    try:
+        content = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}  # `read_config` refuses it
+    return content.get("ftool") or {} if isinstance(content, dict) else {}

@@ -252,7 +252,7 @@ def _as_in_file(tokenizer: Any, path: Path, config: dict[str, Any]) -> Any:
     log.info(
         "%s: transformers' %s normalises differently, so the file is used", path, type(tokenizer).__name__
     )
-    return _plain(tokenizer, backend)
+    return with_backend(tokenizer, backend)
 
 
 def _as_in_sentencepiece(source: str, tokenizer: Any, model: Path) -> Any:
@@ -268,7 +268,7 @@ def _as_in_sentencepiece(source: str, tokenizer: Any, model: Path) -> Any:
     backend = converted_by_scores(tokenizer, model, begins=unstated)
     if backend is None:
         return _checked(tokenizer, reference, model)
-    converted = _checked(_plain(tokenizer, backend), reference, model, STRICT_TEXTS)
+    converted = _checked(with_backend(tokenizer, backend), reference, model, STRICT_TEXTS)
     if unstated and converted.bos_token is not None:
         log.warning(
             "%s: tokenizer_config.json does not set add_bos_token, so texts begin with %s, as Llama's do",
@@ -296,14 +296,14 @@ def _with_table(tokenizer: Any, model: Path) -> Any:
             normalizers.Replace(Regex(" {2,}"), " "),
         ]
     )
-    return _plain(tokenizer, backend)
+    return with_backend(tokenizer, backend)
 
 
 def _has_table(tokenizer: Any) -> bool:
     return "Precompiled" in repr(tokenizer.backend_tokenizer.normalizer)
 
 
-def _plain(tokenizer: Any, backend: Tokenizer) -> Any:
+def with_backend(tokenizer: Any, backend: Tokenizer) -> Any:
     """Return `backend` as a PreTrainedTokenizerFast, with the other settings of `tokenizer`.
 
     transformers loads tokenizers of this class without rebuilding them.

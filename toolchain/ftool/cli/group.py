@@ -33,6 +33,9 @@ COMMANDS = {
     ),
     "parity": CommandEntry("ftool.cli.parity:parity", "Compare the bundle with its torch reference."),
     "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle against torch."),
+    "shrink": CommandEntry(
+        "ftool.cli.shrink:shrink", "Make a smaller model: fewer layers, a smaller vocabulary."
+    ),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model one example."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
     "index": CommandEntry("ftool.cli.index:index", "Add documents to a knowledge base."),

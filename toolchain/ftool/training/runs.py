@@ -164,6 +164,17 @@ def training_summary(
     }
 
 
+def untrained_summary(origin: str, *, examples: int, seconds: float) -> dict[str, Any]:
+    """Return the summary for metrics.json of a model that was not trained but has the weights of `origin`."""
+    return {
+        "kept": f"the weights of {origin}",
+        "fine_tuning": None,
+        "seconds": seconds,
+        "examples_per_second": examples / seconds,
+        **environment(),
+    }
+
+
 def prepare(recipe: Sections) -> None:
     """Set threads and random seeds. Raises TrainingError if the recipe asks for bf16 on a device without bf16."""
     use_threads(recipe.train.threads)
