@@ -1,16 +1,17 @@
 """Export a model folder's run/ or any other checkpoint to a bundle, and compare bundles with their checkpoints."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
+from ftool.errors import RecipeError
 from ftool.evaluation.open_model import open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
-from ftool.recipe.sections import ExportRecipe, is_default
+from ftool.recipe.sections import AUTO, ExportRecipe, is_default
 from ftool.tasks.base import Task
 from ftool.tasks.registry import find_task, tasks_taking
 from ftool.workspace import ModelFolder
@@ -28,7 +29,7 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
     Raises FtoolError if there is no run/, the data can't be read, or the export fails; an existing bundle is then kept.
     """
     model = ModelFolder(folder)
-    settings = ExportSettings(bundle=model.bundle, name=folder.resolve().name, **asdict(recipe.export))
+    settings = export_settings(recipe.export, model.bundle, folder.resolve().name)
     loaded = recipe.row.load(model.require_run())
     return export(settings, loaded, examples_for(recipe, loaded, "validation"))
 
@@ -61,11 +62,32 @@ def export_any(
             existing bundle is then kept.
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
-    settings = ExportSettings(bundle=bundle, name=name, **asdict(replace(wanted, precision=precision)))
+    settings = export_settings(replace(wanted, precision=precision), bundle, name)
     loaded, examples = _load_any(checkpoint, row, data, "validation", facts or {})
-    if base is not None and not loaded.training_sha256:  # otherwise run/ records its base
-        loaded = replace(loaded, base=base)
-    return export(settings, loaded, examples)
+    return export(settings, named_base(loaded, base), examples)
+
+
+def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> ExportSettings:
+    """Return the settings of one export that writes `bundle`.
+
+    Raises RecipeError if the precision is "auto", which only `ftool.ladder` exports.
+    """
+    if wanted.precision == AUTO:
+        raise RecipeError('export.precision = "auto" is for `ftool export`; name one precision here')
+    return ExportSettings(
+        bundle=bundle,
+        name=name,
+        precision=wanted.precision,
+        max_drop=wanted.max_drop,
+        allow_drift=wanted.allow_drift,
+        device=wanted.device,
+        golden=wanted.golden,
+    )
+
+
+def named_base(loaded: Any, base: str | None) -> Any:
+    """Return a checkpoint whose base has the name `base`, unless that is None, or run/ has recorded its base."""
+    return loaded if base is None or loaded.training_sha256 else replace(loaded, base=base)
 
 
 def check_parity(
@@ -113,16 +135,39 @@ def _load_any(
     checkpoint: str, row: Task, data: DataSettings | None, split: str, facts: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     """Load a checkpoint and the examples to compare it on: a split of `data`, or ftool's own texts if that is None."""
+    if data is None:
+        loaded = load_checkpoint(checkpoint, row, facts)
+        return loaded, row.samples(loaded)
+    recipe = Recipe(task=row.name, data=data)
+    loaded, fitted = load_on_split(checkpoint, recipe, split, data, facts)
+    return loaded, row.examples(loaded, fitted, recipe)
+
+
+def load_checkpoint(checkpoint: str | Path, row: Task, facts: Mapping[str, Any]) -> Any:
+    """Load a checkpoint. Raises CheckpointError, and InputError if the task takes no fact of one of these names."""
     for fact in sorted(facts.keys() - row.facts):
         named = ", ".join(tasks_taking(fact)) or "no task"
         raise InputError(f"--{fact.replace('_', '-')} is for {named}; leave it out for {row.name}")
-    loaded = row.load(checkpoint, **facts)
-    if data is None:
-        return loaded, row.samples(loaded)
-    recipe = Recipe(task=row.name, data=data)
+    return row.load(checkpoint, **facts)
+
+
+def load_on_split(
+    checkpoint: str | Path,
+    recipe: Recipe,
+    split: str,
+    data: DataSettings | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> tuple[Any, Any]:
+    """Load a checkpoint, and a split of `data` (of the recipe's data if that is None) in the form that it reads.
+
+    What the checkpoint does not say about its inputs is taken from the split.
+
+    Raises FtoolError if the checkpoint or the data can't be read, or a fact is not one of the task's.
+    """
+    loaded = load_checkpoint(checkpoint, recipe.row, facts or {})
     examples = _read_split(recipe, loaded, split, data)
-    loaded = row.decide(loaded, examples)
-    return loaded, _examples_of(recipe, loaded, examples, split)
+    loaded = recipe.row.decide(loaded, examples)
+    return loaded, _fitted(recipe, loaded, examples, split)
 
 
 def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | None = None) -> Any:
@@ -132,7 +177,8 @@ def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | N
 
     Raises DataError if the data can't be read, or contains a label that the model does not know.
     """
-    return _examples_of(recipe, loaded, _read_split(recipe, loaded, split, data), split)
+    fitted = _fitted(recipe, loaded, _read_split(recipe, loaded, split, data), split)
+    return recipe.row.examples(loaded, fitted, recipe)
 
 
 def _read_split(recipe: Recipe, loaded: Any, name: str, data: DataSettings | None) -> Split[Any]:
@@ -140,7 +186,7 @@ def _read_split(recipe: Recipe, loaded: Any, name: str, data: DataSettings | Non
     return split_for_model(recipe.row.reader, recipe.data, data, name, known)
 
 
-def _examples_of(recipe: Recipe, loaded: Any, split: Split[Any], name: str) -> Any:
+def _fitted(recipe: Recipe, loaded: Any, split: Split[Any], name: str) -> Any:
     row = recipe.row
     fitted, _ = row.fit(open_run(loaded, row.answering(loaded)), split, name, recipe)
-    return row.examples(loaded, fitted, recipe)
+    return fitted

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import onnx_ir as ir
 
@@ -15,7 +15,7 @@ from ftool_export.bundle.card import model_card
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import ExportError
 from ftool_export.graph.session import model_bytes
-from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.integrity import check_hashes, file_record
 from ftool_runtime.bundle.manifest import FileRecord, Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE, MODEL_FILE
 
@@ -86,6 +86,22 @@ def new_bundle(path: Path) -> Iterator[Draft]:
             f"no space left on the disk of {path.absolute().parent}; existing files are unchanged: free some space "
             "and export again"
         ) from error
+
+
+def copy_bundle(source: Path, path: Path, evidence: Mapping[str, Any]) -> Manifest:
+    """Write a copy of the bundle in `source` to `path`, with `evidence` added to its manifest, and return the manifest.
+
+    All other files are the same, byte for byte.
+
+    Raises:
+        BundleError: a file of the bundle in `source` was altered; `path` is unchanged then.
+        ExportError: `path` holds something other than a bundle, or the disk is full; `path` is unchanged then.
+    """
+    manifest = Manifest.read(source)
+    with new_bundle(path) as draft:
+        shutil.copytree(source, draft.folder, dirs_exist_ok=True)
+        check_hashes(draft.folder, manifest)
+        return draft.write_manifest(replace(manifest, evidence={**manifest.evidence, **evidence}))
 
 
 def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:

@@ -15,15 +15,16 @@ from ftool.bench.measure import Timings
 from ftool.bench.report import BenchReport, sentences, table
 from ftool_runtime.atomic import replacing
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
+STYLE = """
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
   table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .9rem; border-bottom: 1px solid #d8dee4 }
   td:not(:first-child), th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums }
   svg { max-width: 100%; height: auto } .small { color: #57606a; font-size: .9rem }
-</style>
+"""  # of every page that ftool writes
+PAGE = Template("""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>$style</style>
 <h1>$title</h1>
 <p>$examples texts of the $split split, one at a time and all in one call, including tokenisation. Each engine ran in
 its own process, in $rounds alternating rounds; ratios are medians over the rounds.</p>
@@ -102,6 +103,7 @@ def write_html(report: BenchReport, path: Path) -> None:
     circumstances += [[f"threads in {name}", str(one["threads"])] for name, one in data["engines"].items()]
     page = PAGE.substitute(
         title=html.escape(f"ftool bench: {report.subject}"),
+        style=STYLE,
         examples=report.examples,
         split=html.escape(report.split),
         rounds=report.settings.rounds,

@@ -1,9 +1,9 @@
 """`ftool export`: turn a checkpoint into a bundle that runs without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -19,7 +19,18 @@ from ftool.cli.options import (
 from ftool_runtime.bundle.precisions import PRECISIONS
 
 if TYPE_CHECKING:
+    from ftool.ladder.frontier import Frontier
+    from ftool.recipe.sections import ExportRecipe
     from ftool_export.report import ExportReport
+
+AUTO: Final = "auto"
+_LADDER_FLAGS: Final = {  # by the name of the setting
+    "confidence": "--confidence",
+    "max_latency": "--max-latency",
+    "max_size": "--max-size",
+    "prefer": "--prefer",
+    "candidates": "--candidate",
+}
 
 
 @click.command()
@@ -34,14 +45,45 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
-    help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others.",
+    type=click.Choice([*PRECISIONS, "auto"]),
+    help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others. "
+    "auto: build, prove and time every one, and keep the cheapest that loses at most --max-drop.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),
     metavar="POINTS",
-    help="Largest allowed loss of the main metric on validation; 0.01 is one point.",
+    help="Largest allowed loss of the main metric on validation; 0.01 is one point. A precision of your choice may "
+    "exceed it by one standard error; auto takes only one that loses no more at --confidence.",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0.5, 1, max_open=True),
+    metavar="SHARE",
+    help="auto: how sure it must be that the loss is at most --max-drop, by default 0.95: the upper end of the loss's "
+    "one-sided interval is compared. 0.5 compares the loss itself.",
+)
+@click.option(
+    "--max-latency",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="auto: longest median time of an answer, or of a generated token, on this machine.",
+)
+@click.option(
+    "--max-size", type=click.FloatRange(0, min_open=True), metavar="MB", help="auto: largest bundle."
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["latency", "size", "memory"]),
+    help="auto: what is cheapest among those that qualify; latency by default.",
+)
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    metavar="FOLDER",
+    help="auto: a further model folder or checkpoint to choose from, such as a smaller one distilled from this; can be "
+    "repeated.",
 )
 @click.option(
     "--allow-drift",
@@ -64,6 +106,11 @@ def export(
     output: Path | None,
     precision: str | None,
     max_drop: float | None,
+    confidence: float | None,
+    max_latency: float | None,
+    max_size: float | None,
+    prefer: str | None,
+    candidates: tuple[str, ...],
     allow_drift: bool | None,
     device: str | None,
     golden: str | None,
@@ -75,16 +122,23 @@ def export(
     """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, and all other files that the model needs.
 
     Every stage is checked against torch, and the loss of quality is measured on validation. Exit status 1 means that
-    the loss is too large, or that the bundle would fail ftool parity; an existing bundle is then kept.
+    the loss is too large, or that the bundle would fail ftool parity; an existing bundle is then kept. With
+    --precision auto it means that no candidate qualifies; the table says why, and names the nearest.
 
     \b
     ftool export models/intents
+    ftool export models/intents --precision auto --max-drop 0.005 --max-size 24
     ftool export --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
         --task text-classification -o sst2
     """
     given = {
         "precision": precision,
         "max_drop": max_drop,
+        "confidence": confidence,
+        "max_latency": max_latency,
+        "max_size": max_size,
+        "prefer": prefer,
+        "candidates": candidates or None,
         "allow_drift": allow_drift,
         "device": device,
         "golden": golden,
@@ -99,7 +153,7 @@ def export(
             raise click.UsageError(
                 "--pairs, --single-texts and --outside-label are for --checkpoint; run/ says these things itself"
             )
-        report = _export_folder(folder, flags, chosen)
+        outcome = _export_folder(folder, flags, chosen)
     else:
         if flags.base or flags.assignments:
             raise click.UsageError(
@@ -108,17 +162,30 @@ def export(
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
         facts = checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label)
-        report = _export_checkpoint(checkpoint, output, flags, chosen, facts)
-    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
-    if not report.verdict.passed:
+        outcome = _export_checkpoint(checkpoint, output, flags, chosen, facts)
+    echo_report(outcome.values, outcome.text, as_json=as_json)
+    if not outcome.passed:
         raise SystemExit(1)
 
 
-def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) -> "ExportReport":
+class _Outcome(NamedTuple):
+    """The result of an export: what --json prints, what people read, and whether a bundle was written."""
+
+    values: Callable[[], Any]
+    text: Callable[[], str]
+    passed: bool
+
+
+def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) -> _Outcome:
     from ftool.export import export_folder
+    from ftool.ladder.climb import climb_folder
 
     recipe = recipe_for(folder, flags)
-    return export_folder(folder, replace(recipe, export=replace(recipe.export, **chosen)))
+    recipe = replace(recipe, export=replace(recipe.export, **chosen))
+    _check_flags(recipe.export, chosen)
+    if recipe.export.precision == AUTO:
+        return _of_ladder(climb_folder(folder, recipe))
+    return _of_one(export_folder(folder, recipe))
 
 
 def _export_checkpoint(
@@ -127,9 +194,10 @@ def _export_checkpoint(
     flags: RecipeFlags,
     chosen: Mapping[str, Any],
     facts: Mapping[str, Any],
-) -> "ExportReport":
+) -> _Outcome:
     from ftool.bases import BASES, resolve_base
     from ftool.export import export_any
+    from ftool.ladder.climb import climb_checkpoint
     from ftool.recipe.sections import ExportRecipe
     from ftool.tasks.registry import find_synonym
     from ftool_export.checkpoints.pretrained import task_of
@@ -139,15 +207,39 @@ def _export_checkpoint(
     task = flags.task or task_of(checkpoint)
     if task is None:
         raise click.UsageError(f"{checkpoint} does not name its task; give it with --task")
-    return export_any(
-        checkpoint,
-        output,
-        find_synonym(task),
-        ExportRecipe(**chosen),
-        flags.data.apply(None) if flags.data.path else None,
-        base=base,
-        facts=facts,
-    )
+    wanted = ExportRecipe(**chosen)
+    _check_flags(wanted, chosen)
+    data = flags.data.apply(None) if flags.data.path else None
+    row = find_synonym(task)
+    if wanted.precision == AUTO:
+        return _of_ladder(climb_checkpoint(checkpoint, output, row, wanted, data, base=base, facts=facts))
+    return _of_one(export_any(checkpoint, output, row, wanted, data, base=base, facts=facts))
+
+
+def _check_flags(wanted: "ExportRecipe", chosen: Mapping[str, Any]) -> None:
+    """Raise UsageError if a flag was given that only an export with --precision auto reads."""
+    ignored = [name for name in _LADDER_FLAGS if name in chosen]
+    if wanted.precision != AUTO and ignored:
+        raise click.UsageError(f"{_LADDER_FLAGS[ignored[0]]} is for --precision auto")
+
+
+def _of_one(report: "ExportReport") -> _Outcome:
+    return _Outcome(report.to_json, lambda: _report_text(report), report.verdict.passed)
+
+
+def _of_ladder(frontier: "Frontier") -> _Outcome:
+    return _Outcome(frontier.export_json, lambda: _frontier_text(frontier), frontier.bundle is not None)
+
+
+def _frontier_text(frontier: "Frontier") -> str:
+    from ftool.terminal import format_table
+
+    lines = [format_table(frontier.table()), *frontier.misses(), *frontier.notes()]
+    if frontier.bundle is None or frontier.chosen is None:
+        lines.append("nothing was written")
+    else:
+        lines.append(f"{frontier.bundle}: {frontier.chosen.rung.name}")
+    return "\n".join([*lines, f"report: {frontier.page}"])
 
 
 def _report_text(report: "ExportReport") -> str:

@@ -1,6 +1,6 @@
 """Measure a trained model on held-out data: either the checkpoint in run/ with PyTorch or the bundle in the runtime."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -93,12 +93,19 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
         yield open_run(loaded, row.answering(loaded))
         return
     folder.check_bundle()
-    bundle = folder.require_bundle()
+    with opened_bundle(folder.require_bundle(), cache(lambda: row.load(folder.require_run()))) as model:
+        yield model
+
+
+@contextmanager
+def opened_bundle(bundle: Path, reference: Callable[[], Any]) -> Iterator[OpenModel]:
+    """Open a bundle in the runtime; `reference` loads and returns the checkpoint that it was made from.
+
+    Raises BundleError if the bundle can't be loaded.
+    """
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
     with ftool_runtime.load(bundle, profile="throughput") as model:
-        yield open_bundle(
-            model, Manifest.read(bundle), tokenizer, cache(lambda: row.load(folder.require_run()))
-        )
+        yield open_bundle(model, Manifest.read(bundle), tokenizer, reference)
 
 
 def measure_split(
@@ -119,6 +126,7 @@ def measure_split(
         metrics=measured.metrics,
         shown=measured.shown,
         statistics=None if of_examples is None else cache(lambda: with_main(of_examples(), main)),
+        token_statistics=measured.token_statistics,
         further_intervals=measured.intervals,
         predictions=measured.predictions,
         find_mistakes=None if of_mistakes is None else lambda: of_mistakes(name, main),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ftool.data.table import Table
 from ftool.evaluation.baselines import BaselineReport
-from ftool.evaluation.confidence_intervals import Estimate, every_estimate
+from ftool.evaluation.confidence_intervals import Estimate, every_estimate, metrics_of
 from ftool.evaluation.mistakes import Mistakes
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
@@ -90,6 +90,8 @@ class Measurements:
         metrics: all metrics, as plain JSON.
         statistics: a function that computes per-example statistics, from which metrics of slices are computed; None if
             metrics can't be computed for slices.
+        token_statistics: a function that computes statistics of the metrics of reference tokens, which `statistics`
+            does not have; None if the task has no such metrics.
         predictions: a function that returns the model's answer and the correct answer for each example, as JSON values;
             None if the task has no predictions to write to a file.
         intervals: a function that computes the intervals of metrics that `statistics` does not have.
@@ -100,6 +102,7 @@ class Measurements:
 
     metrics: Metrics
     statistics: Callable[[], Statistics] | None = None
+    token_statistics: Callable[[], Statistics] | None = None
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     intervals: Callable[[], Mapping[str, Estimate]] = dict
     mistakes: Callable[[str, str | None], Mistakes] | None = None
@@ -118,6 +121,7 @@ class Evaluation:
     shown: tuple[ShownAnswer, ...] = ()
     # For slices: a function that computes per-example statistics, and the table rows of the examples.
     statistics: Callable[[], Statistics] | None = field(default=None, compare=False, repr=False)
+    token_statistics: Callable[[], Statistics] | None = field(default=None, compare=False, repr=False)
     rows: Table = field(default_factory=Table, compare=False, repr=False)
     # Returns the model's answer and the correct answer for each example, as JSON values; None if there are none.
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = field(
@@ -129,6 +133,13 @@ class Evaluation:
     slices: tuple[SliceReport, ...] = ()
     # The model beside baselines; None if the task has none, or if they were never measured on these examples.
     baselines: BaselineReport | None = None
+
+    def statistics_with(self, metric: str) -> Statistics | None:
+        """Return the per-example statistics that have the metric `metric`; None if there are none."""
+        for found in (self.statistics, self.token_statistics):
+            if found is not None and len(one := found()) and metric in metrics_of(one, np.arange(len(one))):
+                return one
+        return None
 
     @cached_property
     def intervals(self) -> Mapping[str, Estimate]:

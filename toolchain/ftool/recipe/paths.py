@@ -58,11 +58,13 @@ def _with_paths(recipe: R, change: Callable[[str], str]) -> R:
         name: change(value) for name in _DATA_PATHS if (value := getattr(recipe.data, name)) is not None
     }
     teacher = recipe.train.distill_from
+    candidates = tuple(change(value) for value in recipe.export.candidates)
     return dataclasses.replace(
         recipe,
         base=change(recipe.base),
         data=dataclasses.replace(recipe.data, **changed),
         train=dataclasses.replace(recipe.train, distill_from=None if teacher is None else change(teacher)),
+        export=dataclasses.replace(recipe.export, candidates=candidates),
     )
 
 

@@ -21,7 +21,9 @@ Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adafactor"]
 TokenizerKind = Literal["unigram", "bpe"]
+Preference = Literal["latency", "size", "memory"]
 
+AUTO: Final = "auto"  # the precision of an export that builds every candidate and chooses one
 SCRATCH: Final = "scratch:"  # prefix of the names of bases with random weights
 
 T = TypeVar("T")
@@ -262,12 +264,26 @@ class ExportRecipe:
     """Settings of the bundle that is exported. Raises RecipeError if a value is out of range."""
 
     precision: Annotated[
-        PrecisionName, "fp32, w8 (closest to fp32), int8 (fastest) or w4 (smallest)", DERIVED
+        PrecisionName | Literal["auto"],
+        "fp32, w8 (closest to fp32), int8 (fastest) or w4 (smallest); auto: the cheapest that keeps max_drop",
+        DERIVED,
     ] = default("int8")
     max_drop: Annotated[
         float,
-        "largest allowed loss of the main metric on validation, beyond one standard error; 0.01: one point",
+        "largest allowed loss of the main metric on validation; 0.01: one point; auto: at this confidence",
     ] = 0.01
+    confidence: Annotated[
+        float, "auto: how sure it must be that the loss is at most max_drop; 0.5: compare the loss itself"
+    ] = 0.95
+    max_latency: Annotated[
+        float | None, "auto: longest median time of an answer, or of a generated token, in milliseconds"
+    ] = None
+    max_size: Annotated[float | None, "auto: largest size of the bundle in MB"] = None
+    prefer: Annotated[Preference, "auto: what is cheapest: latency, size or (peak) memory"] = "latency"
+    candidates: Annotated[
+        tuple[str, ...],
+        "auto: further model folders or checkpoints, such as smaller ones distilled from this",
+    ] = ()
     allow_drift: Annotated[bool, "whether to write a bundle that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
     golden: Annotated[
@@ -276,6 +292,10 @@ class ExportRecipe:
 
     def __post_init__(self) -> None:
         require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
+        require(0.5 <= self.confidence < 1, "export.confidence", "at least 0.5 and below 1", self.confidence)
+        for name in ("max_latency", "max_size"):
+            limit = getattr(self, name)
+            require(limit is None or limit > 0, f"export.{name}", "above 0", limit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,6 +158,7 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
     return Measurements(
         metrics=metrics,
         statistics=statistics if answers else None,
+        token_statistics=lambda: tokens,
         predictions=partial(_predictions, split, answers) if answers else None,
         intervals=partial(every_estimate, tokens),
         shown=shown,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from filelock import FileLock, Timeout
 from transformers import set_seed
 
 from ftool.data.dataset import Dataset, Example, fingerprint
 from ftool.errors import TrainingError
 from ftool.evaluation.results import TrainReport
+from ftool.locking import exclusive
 from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
 from ftool.training.hardware import (
@@ -77,19 +77,11 @@ def locked(folder: Path) -> Iterator[None]:
     if not is_main_process():
         yield
         return
-    lock = FileLock(folder / ".training.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TrainingError(
-            f"{folder}: another ftool train or adapt is running here; wait until it ends, or use another folder"
-        ) from None
-    try:
+    busy = TrainingError(
+        f"{folder}: another ftool train or adapt is running here; wait until it ends, or use another folder"
+    )
+    with exclusive(folder / ".training.lock", busy):
         yield
-    finally:
-        with suppress(OSError):  # Windows can't delete an open file
-            Path(lock.lock_file).unlink()
-        lock.release()
 
 
 def identity(

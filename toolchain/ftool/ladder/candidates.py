@@ -1,0 +1,99 @@
+"""The candidates: each checkpoint of the same task in each of its precisions."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ftool.errors import ModelFolderError
+from ftool.export import load_on_split
+from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
+from ftool.workspace import ModelFolder
+from ftool_export.checkpoints.pretrained import weights_sha256
+from ftool_export.graph.graphs import Graphs
+from ftool_export.passes import PassSettings
+from ftool_export.pipeline import capture_source
+from ftool_export.precision_plans import PLANS, precision_plan
+from ftool_export.tokenizers.source import tokenizer_text
+
+SPLIT = "validation"  # the split on which candidates are judged and timed
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint that candidates are exported from, and the validation examples in the form that it reads.
+
+    Attributes:
+        name: what the names of its candidates begin with; empty for the trained model itself.
+        recipe: the task, and how the data is read.
+        loaded: the checkpoint in torch, a `LoadedModel` of `ftool_export`.
+        fitted: the validation split, as `Task.fit` returned it.
+        device: the device that bundles must run on, "cpu" or "cuda".
+    """
+
+    name: str
+    recipe: Recipe
+    loaded: Any
+    fitted: Any
+    device: str = "cpu"
+
+    @cached_property
+    def examples(self) -> Any:
+        """The examples on which the gate compares bundles with the checkpoint, in the form of `ftool_export`."""
+        return self.recipe.row.examples(self.loaded, self.fitted, self.recipe)
+
+    @cached_property
+    def graphs(self) -> Graphs:
+        """The fp32 graphs from which every precision starts, captured on the first use. Raises ExportError."""
+        return capture_source(self.loaded, self.examples.inputs, PassSettings(device=self.device))
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash, in hex, of everything in the checkpoint that its bundles depend on."""
+        loaded = self.loaded
+        config = {name: value for name, value in loaded.config.to_dict().items() if name != "_name_or_path"}
+        parts = (
+            weights_sha256(loaded.model),
+            tokenizer_text(loaded.tokenizer),
+            json.dumps(config, sort_keys=True, default=str),
+            json.dumps(loaded.facts(), sort_keys=True, default=str),
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def precisions(self) -> list[str]:
+        """The precisions of the checkpoint's family that run on the device. Raises ExportError if none does."""
+        family = self.loaded.family
+        found = [name for name, plan in PLANS[family].items() if self.device in plan.devices]
+        if not found:
+            precision_plan(next(iter(PLANS[family])), self.device, family)  # raises, and says why
+        return found
+
+    def candidate(self, precision: str) -> str:
+        """Return the name of the candidate in this precision, such as "int8", or "bank-small-int8"."""
+        return f"{self.name}-{precision}" if self.name else precision
+
+
+def further_sources(recipe: Recipe, data: DataSettings | None) -> Iterator[Source]:
+    """Load, one after another, the further checkpoints that `export.candidates` names.
+
+    Args:
+        recipe: the trained model's, whose task and data the checkpoints share.
+        data: where the examples are; None for the recipe's.
+
+    Raises FtoolError if one can't be read, or if two have the same name.
+    """
+    taken = {""}
+    for place in recipe.export.candidates:
+        folder = ModelFolder(Path(place))
+        checkpoint = str(folder.run) if folder.run.is_dir() else place
+        name = Path(place).resolve().name
+        if name in taken:
+            raise ModelFolderError(f"two candidates are called {name}; rename the folder of one: {place}")
+        taken.add(name)
+        loaded, fitted = load_on_split(checkpoint, recipe, SPLIT, data)
+        yield Source(name, recipe, loaded, fitted, recipe.export.device)
