@@ -20,6 +20,7 @@ from ftool_export.errors import CheckpointError
 Content = dict[str, Any]  # of a tokenizer.json
 
 _BYTE: Final = re.compile(r"<0x[0-9A-F]{2}>")
+_PLACEHOLDER: Final = re.compile(r"[\[<](unused|extra|reserved).*[\]>]")
 _KINDS: Final = ("WordPiece", "BPE", "Unigram")
 
 
@@ -79,12 +80,13 @@ class Vocabulary:
         """Yield the pieces, those that are frequent in the texts that the tokenizer was learnt from first.
 
         Their order is that of ids for WordPiece and BPE, and that of scores, which are logarithms of probabilities, for
-        Unigram.
+        Unigram. Placeholders such as BERT's [unused1] come last, because no text has them.
         """
         if self.kind == "Unigram":
-            yield from (piece for piece, _ in sorted(self._model["vocab"], key=lambda pair: -pair[1]))
+            pieces = [piece for piece, _ in sorted(self._model["vocab"], key=lambda pair: -pair[1])]
         else:
-            yield from sorted(self.numbers, key=self.numbers.__getitem__)
+            pieces = sorted(self.numbers, key=self.numbers.__getitem__)
+        yield from sorted(pieces, key=lambda piece: bool(_PLACEHOLDER.fullmatch(piece)))
 
     def filled(self, needed: Collection[str], size: int) -> set[str]:
         """Return `needed` and the most frequent other pieces, at most `size` tokens in all."""

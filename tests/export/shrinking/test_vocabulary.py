@@ -62,11 +62,12 @@ def _byte_level_bpe() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
-        special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    tokenizer.add_special_tokens(["<s>", "</s>"])  # behind all pieces, whose number changes
+    end, start = ((token, tokenizer.token_to_id(token)) for token in ("</s>", "<s>"))
+    tokenizer.post_processor = processors.RobertaProcessing(end, start)
     return tokenizer
 
 
@@ -88,11 +89,12 @@ def _unigram() -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=SPECIAL, unk_token="[UNK]")
+    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=["[UNK]"], unk_token="[UNK]")
     tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
     template = {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B [SEP]"}
     tokenizer.post_processor = processors.TemplateProcessing(
-        **template, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        **template, special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     )
     return tokenizer
 
@@ -198,3 +200,10 @@ def test_pieces_stay_whose_characters_are_no_pieces() -> None:
 def test_a_vocabulary_of_words_is_refused() -> None:
     with pytest.raises(CheckpointError, match="of the kind WordLevel, whose vocabulary can't be cut"):
         Vocabulary({"model": {"type": "WordLevel", "vocab": {"a": 0}}})
+
+
+def test_placeholders_come_after_all_other_pieces() -> None:
+    numbers = {"[unused0]": 0, "[UNK]": 1, "[unused1]": 2, "a": 3, "##a": 4, "aa": 5}
+    model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": numbers}
+    order = ["[UNK]", "a", "##a", "aa", "[unused0]", "[unused1]"]
+    assert list(Vocabulary({"model": model}).by_frequency()) == order
