@@ -127,6 +127,11 @@ def test_an_existing_model_folder_is_kept(classifier: Path, tmp_path: Path) -> N
     assert (tmp_path / "recipe.toml").read_text() == "mine"
 
 
+def test_one_layer_can_be_named_by_its_place(classifier: Path, tmp_path: Path) -> None:
+    report = told("shrink", classifier, "-o", tmp_path / "small", "--layers", "1,", "--no-train")
+    assert report["layers"] == {"encoder.layer": [1]}
+
+
 def test_a_model_can_be_made_without_its_training(classifier: Path, tmp_path: Path) -> None:
     said = succeeds("shrink", classifier, "-o", tmp_path / "small", "--layers", "1", "--no-train").output
     assert f"Next: ftool train {tmp_path / 'small'}" in said

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--layers",
     metavar="N|PLACES",
-    help="How many layers to keep, evenly spaced, or their places from 0, such as 0,2,5.",
+    help="How many layers to keep, evenly spaced, or their places from 0, such as 0,2,5; one place: 5,",
 )
 @click.option(
     "--vocabulary",
@@ -71,8 +71,10 @@ def shrink(
 
 
 def _layers(text: str | None) -> Sequence[int] | int | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else [int(part) for part in text.split(",")] if "," in text else int(text)
+        return [int(part) for part in text.split(",") if part] if "," in text else int(text)
     except ValueError:
         raise click.BadParameter(f"--layers takes a number, or places such as 0,2,5, got {text!r}") from None
 
