@@ -78,6 +78,7 @@ def shrink(
     vocabulary: int | Literal["data"] | None = None,
     assignments: Sequence[str] = (),
     untrained: bool = False,
+    splits: Sequence[str] = ("train", "validation"),
 ) -> ShrinkReport:
     """Write a smaller version of the model in `folder` to the new model folder `smaller`, and train it.
 
@@ -93,6 +94,8 @@ def shrink(
             frequent ones; None keeps all.
         assignments: changes to the new recipe, such as "train.epochs=10".
         untrained: whether to stop before the training.
+        splits: the splits whose tokens stay in the vocabulary. Validation can't judge the smaller vocabulary if its
+            own texts have decided which tokens stay.
 
     Raises:
         FtoolError: the folder has no run/, neither layers nor tokens are to be dropped, the model can't be shrunk in
@@ -113,7 +116,7 @@ def shrink(
     before, tokens, used = _parameters(loaded), loaded.known_ids, None
     kept = {} if layers is None else keep_layers(loaded.pretrained, layers)
     if vocabulary is not None:
-        loaded, used = _with_fewer_tokens(recipe, loaded, vocabulary)
+        loaded, used = _with_fewer_tokens(recipe, loaded, vocabulary, splits)
     with replacing_folder(new.path / BASE) as base:
         loaded.save(base)
     saved = recipe.row.load(new.path / BASE)
@@ -149,7 +152,9 @@ def _parameters(loaded: Any) -> int:
     return sum(parameter.numel() for parameter in loaded.model.parameters())
 
 
-def _with_fewer_tokens(recipe: Recipe, loaded: Any, size: int | Literal["data"]) -> tuple[Any, int]:
+def _with_fewer_tokens(
+    recipe: Recipe, loaded: Any, size: int | Literal["data"], splits: Sequence[str]
+) -> tuple[Any, int]:
     """Return the model with a smaller vocabulary, and the number of tokens that the data has.
 
     Raises InputError if `size` is too small for the data, and CheckpointError if the vocabulary can't be cut, or a text
@@ -158,7 +163,7 @@ def _with_fewer_tokens(recipe: Recipe, loaded: Any, size: int | Literal["data"])
     vocabulary = read_vocabulary(loaded)
     data = load_dataset(recipe.row.reader, recipe.data, quiet=True)
     names = {number: token for token, number in vocabulary.tokens.items()}
-    used = {names[number] for row in _token_rows(recipe, loaded, data) for number in row}
+    used = {names[number] for row in _token_rows(recipe, loaded, data, splits) for number in row}
     needed = always_kept(loaded, vocabulary) | vocabulary.with_parts(used)
     if isinstance(size, int) and not len(needed) <= size < loaded.known_ids:
         raise InputError(
@@ -167,7 +172,9 @@ def _with_fewer_tokens(recipe: Recipe, loaded: Any, size: int | Literal["data"])
         )
     target = len(needed) + _MARGIN if size == "data" else size
     cut, old = cut_vocabulary(loaded, vocabulary, vocabulary.filled(needed, target))
-    for before, after in zip(_token_rows(recipe, loaded, data), _token_rows(recipe, cut, data), strict=True):
+    for before, after in zip(
+        _token_rows(recipe, loaded, data, splits), _token_rows(recipe, cut, data, splits), strict=True
+    ):
         if list(before) != [old[number] for number in after]:
             pieces = " ".join(names[number] for number in before)
             raise CheckpointError(
@@ -177,10 +184,12 @@ def _with_fewer_tokens(recipe: Recipe, loaded: Any, size: int | Literal["data"])
     return cut, len(used)
 
 
-def _token_rows(recipe: Recipe, loaded: Any, data: Dataset[Any]) -> Iterator[Sequence[int]]:
-    """Yield the token ids of the training and validation texts: with the model's prefixes, or as a generator's rows."""
+def _token_rows(
+    recipe: Recipe, loaded: Any, data: Dataset[Any], splits: Sequence[str]
+) -> Iterator[Sequence[int]]:
+    """Yield the token ids of the splits' texts: with the model's prefixes, or as a generator's rows."""
     model = open_run(loaded, recipe.row.answering(loaded))
-    for name in ("train", "validation"):
+    for name in splits:
         split, _ = recipe.row.fit(model, data.split(name), name, recipe, training=name == "train")
         if hasattr(split, "rows"):
             yield from ([*row.given, *row.answer] for row in split.rows)

@@ -30,6 +30,7 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
     "max_size": "--max-size",
     "prefer": "--prefer",
     "candidates": "--candidate",
+    "shrink": "--shrink",
 }
 
 
@@ -86,6 +87,13 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
     "repeated.",
 )
 @click.option(
+    "--shrink",
+    multiple=True,
+    metavar="vocabulary|N",
+    help="auto: make a smaller model to choose from: a vocabulary cut to the training texts, N layers, which are "
+    "trained, or both (3+vocabulary); can be repeated.",
+)
+@click.option(
     "--allow-drift",
     is_flag=True,
     default=None,
@@ -111,6 +119,7 @@ def export(
     max_size: float | None,
     prefer: str | None,
     candidates: tuple[str, ...],
+    shrink: tuple[str, ...],
     allow_drift: bool | None,
     device: str | None,
     golden: str | None,
@@ -139,6 +148,7 @@ def export(
         "max_size": max_size,
         "prefer": prefer,
         "candidates": candidates or None,
+        "shrink": shrink or None,
         "allow_drift": allow_drift,
         "device": device,
         "golden": golden,

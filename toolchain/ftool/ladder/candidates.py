@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,19 +78,22 @@ class Source:
         return f"{self.name}-{precision}" if self.name else precision
 
 
-def further_sources(recipe: Recipe, data: DataSettings | None) -> Iterator[Source]:
-    """Load, one after another, the further checkpoints that `export.candidates` names.
+def further_sources(
+    recipe: Recipe, places: Sequence[str | Path], data: DataSettings | None
+) -> Iterator[Source]:
+    """Load further checkpoints, one after another.
 
     Args:
         recipe: the trained model's, whose task and data the checkpoints share.
+        places: model folders, or folders or hub ids of checkpoints.
         data: where the examples are; None for the recipe's.
 
     Raises FtoolError if one can't be read, or if two have the same name.
     """
     taken = {""}
-    for place in recipe.export.candidates:
+    for place in places:
         folder = ModelFolder(Path(place))
-        checkpoint = str(folder.run) if folder.run.is_dir() else place
+        checkpoint = str(folder.run) if folder.run.is_dir() else str(place)
         name = Path(place).resolve().name
         if name in taken:
             raise ModelFolderError(f"two candidates are called {name}; rename the folder of one: {place}")

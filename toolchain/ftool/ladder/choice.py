@@ -135,9 +135,15 @@ def _drop_miss(drop: Estimate, wanted: ExportRecipe, examples: int) -> Miss | No
     text = f"may lose {worst:.4f}, more than --max-drop {wanted.max_drop:g}"
     margin = wanted.max_drop - drop.value
     if margin > 0:  # an interval narrows with the root of the number of examples
-        needed = math.ceil(examples * ((worst - drop.value) / margin) ** 2)
-        text += f"; it lost {drop.value:.4f}, and about {needed:,} examples would tell"
+        needed = examples * ((worst - drop.value) / margin) ** 2
+        text += f"; it lost {drop.value:.4f}, and about {_two_digits(needed):,} examples would tell"
     return Miss(text, (worst - wanted.max_drop) / max(wanted.max_drop, _SMALLEST_MARGIN))
+
+
+def _two_digits(number: float) -> int:
+    """Return a number of at least 1 rounded up to two significant digits."""
+    step = int(10 ** max(math.floor(math.log10(number)) - 1, 0))
+    return math.ceil(number / step - _ROUNDING) * step
 
 
 def upper_end(drop: Estimate) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset
-from ftool.errors import BenchError, DataError
+from ftool.errors import BenchError, DataError, RecipeError
 from ftool.evaluation.baselines import FittedBaseline
 from ftool.evaluation.confidence_intervals import estimates, metrics_of
 from ftool.export import load_on_split, named_base
@@ -20,6 +20,7 @@ from ftool.ladder.frontier import Frontier, ScoredBaseline
 from ftool.ladder.frontier_page import write_page
 from ftool.ladder.memo import remembered, write_json
 from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate
+from ftool.ladder.shrunk import shrunk_folder
 from ftool.ladder.timing import ladder_settings, time_rungs
 from ftool.locking import exclusive
 from ftool.recipe.data_settings import DataSettings
@@ -48,8 +49,8 @@ class Place:
 def climb_folder(folder: Path, recipe: Recipe) -> Frontier:
     """Choose among the candidates for a model folder's bundle/, and write the chosen one there.
 
-    Candidates are the folder's run/ in every precision, and those of `export.candidates`. What is finished stays in
-    ladder/, and a second call goes on from there.
+    Candidates are the folder's run/, the checkpoints of `export.candidates` and the smaller models of `export.shrink`,
+    each in every precision. What is finished stays in ladder/, and a second call goes on from there.
 
     Returns:
         The frontier. Its `bundle` is None if no candidate qualifies; an existing bundle is then kept.
@@ -60,7 +61,7 @@ def climb_folder(folder: Path, recipe: Recipe) -> Frontier:
     loaded, fitted = load_on_split(model.require_run(), recipe, SPLIT)
     place = Place(bundle=model.bundle, work=folder / "ladder", name=folder.resolve().name)
     source = Source("", recipe, loaded, fitted, recipe.export.device)
-    return _climb(place, source, None, baselines=True)
+    return _climb(place, source, None, folder)
 
 
 def climb_checkpoint(
@@ -84,14 +85,20 @@ def climb_checkpoint(
             "--precision auto chooses by the loss of accuracy, and there are no labelled examples to measure it on; "
             "name some with --data, or name one precision"
         )
+    if wanted.shrink:
+        raise RecipeError(
+            "--shrink needs the training data of a model folder; make a smaller checkpoint with `ftool shrink` there, "
+            "and name it with --candidate"
+        )
     recipe = replace(Recipe(task=row.name, data=data), export=wanted)
     loaded, fitted = load_on_split(checkpoint, recipe, SPLIT, data, facts)
     place = Place(bundle=bundle, work=bundle.with_name(f"{bundle.name}.ladder"), name=bundle.name)
     source = Source("", recipe, named_base(loaded, base), fitted, wanted.device)
-    return _climb(place, source, data, baselines=False)
+    return _climb(place, source, data, None)
 
 
-def _climb(place: Place, source: Source, data: DataSettings | None, *, baselines: bool) -> Frontier:
+def _climb(place: Place, source: Source, data: DataSettings | None, folder: Path | None) -> Frontier:
+    """Climb the ladder of `source`; `folder` is its model folder, with training data, or None."""
     check_place(place.bundle)
     place.work.mkdir(parents=True, exist_ok=True)
     busy = BenchError(
@@ -99,7 +106,7 @@ def _climb(place: Place, source: Source, data: DataSettings | None, *, baselines
         "folder"
     )
     with exclusive(place.work / ".lock", busy):
-        frontier = _measured(place, source, data, baselines=baselines)
+        frontier = _measured(place, source, data, folder)
         chosen = frontier.chosen
         if chosen is not None and chosen.rung.bundle is not None:
             copy_bundle(chosen.rung.bundle, place.bundle, {"ladder": frontier.evidence()})
@@ -109,11 +116,14 @@ def _climb(place: Place, source: Source, data: DataSettings | None, *, baselines
     return frontier
 
 
-def _measured(place: Place, source: Source, data: DataSettings | None, *, baselines: bool) -> Frontier:
+def _measured(place: Place, source: Source, data: DataSettings | None, folder: Path | None) -> Frontier:
     recipe, wanted = source.recipe, source.recipe.export
     reference = Reference(source, wanted)
     rungs = _rungs(place, source, reference)
-    for further in further_sources(recipe, data):
+    places: list[str | Path] = [*wanted.candidates]
+    if folder is not None:
+        places += [shrunk_folder(place.work, folder, source, shape) for shape in wanted.shrink]
+    for further in further_sources(recipe, places, data):
         rungs += _rungs(place, further, reference)
     known = {rung.name for rung in rungs if rung.bundle is not None}
     base = _FP32 if _FP32 in known else None
@@ -136,7 +146,7 @@ def _measured(place: Place, source: Source, data: DataSettings | None, *, baseli
         reference=score,
         ranked=rank(rungs, costs, wanted, examples),
         wanted=wanted,
-        baselines=_baselines(place, reference) if baselines else (),
+        baselines=_baselines(place, reference) if folder else (),
         timings=timings,
         page=place.work / PAGE_FILE,
         generates=any("tokens_per_s" in engine for engine in timings["engines"].values()),

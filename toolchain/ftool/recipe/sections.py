@@ -284,6 +284,10 @@ class ExportRecipe:
         tuple[str, ...],
         "auto: further model folders or checkpoints, such as smaller ones distilled from this",
     ] = ()
+    shrink: Annotated[
+        tuple[str, ...],
+        "auto: smaller models to make: vocabulary, a number of layers, which are trained, or both: 3+vocabulary",
+    ] = ()
     allow_drift: Annotated[bool, "whether to write a bundle that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
     golden: Annotated[

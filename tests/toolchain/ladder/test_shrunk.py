@@ -1,0 +1,59 @@
+"""Smaller models that the ladder makes itself."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.cli import ftool, told
+from tests.helpers.tiny_models import TinyModels
+
+from ftool.bench.measure import BenchSettings
+from ftool.errors import RecipeError
+from ftool.ladder import climb
+from ftool.ladder.shrunk import Shape
+
+QUICK = BenchSettings(rounds=1, texts_per_round=2, throughput_rounds=1, throughput_texts=4, cold_starts=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "name"),
+    [
+        ("vocabulary", Shape(None, True), "vocabulary"),
+        ("3", Shape(3, False), "3-layers"),
+        ("1+vocabulary", Shape(1, True), "1-layer-vocabulary"),
+    ],
+)
+def test_a_shape_is_read_from_its_text(text: str, shape: Shape, name: str) -> None:
+    assert Shape.parse(text) == shape
+    assert shape.name == name
+
+
+@pytest.mark.parametrize("text", ["", "0", "+", "3vocabulary", "+vocabulary", "3+", "small"])
+def test_another_text_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match='takes "vocabulary", a number of layers'):
+        Shape.parse(text)
+
+
+def test_a_smaller_vocabulary_is_made_once_and_is_a_candidate(
+    trained: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(climb, "ladder_settings", lambda _: QUICK)
+    folder = Path(shutil.copytree(trained["text-classification"], tmp_path / "model"))
+    call = ("export", folder, "--precision", "auto", "--max-drop", "0.3", "--shrink", "1+vocabulary")
+    first: dict[str, Any] = told(*call)["ladder"]
+    assert {one["name"] for one in first["candidates"]} >= {"int8", "1-layer-vocabulary-int8"}
+    made = folder / "ladder" / "models" / "1-layer-vocabulary" / "run" / "metrics.json"
+    before = made.stat().st_mtime_ns
+    assert told(*call)["ladder"] == first
+    assert made.stat().st_mtime_ns == before
+
+
+def test_a_checkpoint_has_no_training_data_to_shrink_with(
+    trained: TinyModels, topics: Path, tmp_path: Path
+) -> None:
+    run = trained["text-classification"] / "run"
+    flags = ("--precision", "auto", "--shrink", "vocabulary", "--data", topics)
+    result = ftool("export", "--checkpoint", run, "-o", tmp_path / "bundle", *flags)
+    assert result.exit_code == 2
+    assert "--shrink needs the training data of a model folder" in result.stderr

@@ -1,0 +1,85 @@
+"""Smaller models of the trained one, made while the ladder is climbed: fewer layers, a smaller vocabulary, or both."""
+
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ftool.errors import RecipeError
+from ftool.ladder.candidates import Source
+from ftool.ladder.memo import remembered
+from ftool.shrink import shrink
+from ftool_export.bundle.writer import package_versions
+from ftool_runtime import __version__
+
+log = logging.getLogger(__name__)
+
+_FORM = re.compile(r"(?P<layers>[1-9][0-9]*)?(?P<plus>\+)?(?P<vocabulary>vocabulary)?")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a smaller model keeps: `layers` (None: all) and whether its vocabulary is cut to the training texts'."""
+
+    layers: int | None
+    vocabulary: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the shape that "3", "vocabulary" or "3+vocabulary" describes. Raises RecipeError for another text."""
+        found = _FORM.fullmatch(text)
+        if not text or found is None or bool(found["plus"]) != bool(found["layers"] and found["vocabulary"]):
+            raise RecipeError(
+                f'export.shrink takes "vocabulary", a number of layers such as "3", or "3+vocabulary", got {text!r}'
+            )
+        layers = found["layers"]
+        return cls(int(layers) if layers else None, found["vocabulary"] is not None)
+
+    @property
+    def name(self) -> str:
+        """The name of the model folder, and what the names of its candidates begin with."""
+        layers = [] if self.layers is None else [f"{self.layers}-layer{'s' * (self.layers > 1)}"]
+        return "-".join([*layers, *(["vocabulary"] if self.vocabulary else [])])
+
+
+def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
+    """Make a smaller model of the one in the model folder `folder`, or return what an earlier call has finished.
+
+    Args:
+        work: the work folder, which gets the smaller model's folder in models/.
+        folder: the trained model's folder.
+        source: the trained model.
+        text: the shape of the smaller model: see `Shape.parse`.
+
+    The vocabulary keeps the tokens of the training texts and the most frequent others, so that the validation texts,
+    which judge the model, have as many unknown words as texts that it has never seen.
+
+    Raises FtoolError if the shape is not one, or the model can't be shrunk or trained.
+    """
+    shape = Shape.parse(text)
+    place = work / "models" / shape.name
+    key = {
+        "checkpoint": source.sha256,
+        "layers": shape.layers,
+        "vocabulary": shape.vocabulary,
+        "ftool": __version__,
+        "versions": package_versions(),
+    }
+
+    def make() -> Mapping[str, Any]:
+        log.info("%s: making a smaller model", shape.name)
+        shutil.rmtree(place, ignore_errors=True)
+        report = shrink(
+            folder,
+            place,
+            layers=shape.layers,
+            vocabulary="data" if shape.vocabulary else None,
+            splits=("train",),
+        )
+        return {"lines": report.lines()}
+
+    remembered(work / "models" / f"{shape.name}.json", key, make, lambda _: (place / "run").is_dir())
+    return place
