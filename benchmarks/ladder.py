@@ -9,8 +9,9 @@ and a loss on test whose interval reaches down to `--max-drop`.
 """
 
 import argparse
-import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +20,42 @@ from benchmarks.commands import DATA, REPOSITORY, ftool, write_result
 from ftool.evaluation.confidence_intervals import ConfidenceSettings, paired_difference
 from ftool.evaluation.evaluate import evaluate
 from ftool.machine import describe_machine
+from ftool.recipe.recipe import Recipe
 from ftool.terminal import format_table
 
 RECIPES = REPOSITORY / "benchmarks" / "recipes"
 FASTER, LARGEST_MB = 3.0, 24.0  # the aim
 
 
-def train_banking77(folder: Path) -> None:
+def train_banking77(folder: Path, data: Path) -> None:
     """Fine-tune all weights on banking77."""
-    banking77.train("full", folder, DATA / "banking77")
+    banking77.train("full", folder, data / "banking77")
 
 
-def train_goemotions(folder: Path) -> None:
+def train_goemotions(folder: Path, data: Path) -> None:
     """Train a head on goemotions with the settings that score best in benchmarks.goemotions."""
-    data = DATA / "goemotions"
+    place = data / "goemotions"
     ftool(
-        "new", folder, "--task", "text-classification", "--base", "minilm", "--data", data,
-        "--columns", "text,label,id", "--label-names", data / "labels.txt",
+        "new", folder, "--task", "text-classification", "--base", "minilm", "--data", place,
+        "--columns", "text,label,id", "--label-names", place / "labels.txt",
         "--set", "train.method=head", "--set", "train.thresholds=tuned",
     )  # fmt: skip
     ftool("train", folder)
 
 
-def train_recipe(name: str, folder: Path) -> None:
+def train_recipe(name: str, folder: Path, data: Path) -> None:
     """Train the recipe that benchmarks/recipes has for a data set."""
-    data = DATA / {"squad2": "squad2_dev"}.get(name, name)
-    folder.mkdir(parents=True)
-    shutil.copy(RECIPES / name / "recipe.toml", folder)
-    ftool("train", folder, "--data", data)
+    recipe = Recipe.read(RECIPES / name / "recipe.toml")
+    place = data / Path(recipe.data.path).name
+    replace(recipe, data=replace(recipe.data, path=str(place))).write(folder / "recipe.toml")
+    ftool("train", folder)
 
 
-TRAININGS: dict[str, Callable[[Path], None]] = {
+TRAININGS: dict[str, Callable[[Path, Path], None]] = {
     "banking77": train_banking77,
     "goemotions": train_goemotions,
-    "squad2": lambda folder: train_recipe("squad2", folder),
-    "wnut17": lambda folder: train_recipe("wnut17", folder),
+    "squad2": partial(train_recipe, "squad2"),
+    "wnut17": partial(train_recipe, "wnut17"),
 }
 
 
@@ -110,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*TRAININGS, []], metavar="NAME", help="all by default")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "models" / "ladder")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of the data sets")
     parser.add_argument("--folder", action="append", default=[], metavar="NAME=FOLDER", help="a trained one")
     parser.add_argument("--max-drop", type=float, default=0.005)
     parser.add_argument("--shrink", action="append", default=None, help="as for ftool export")
@@ -126,7 +129,7 @@ def main() -> None:
     for name in options.names or TRAININGS:
         folder = named.get(name, options.work / name)
         if not (folder / "run").is_dir():
-            TRAININGS[name](folder)
+            TRAININGS[name](folder, options.data)
         results[name] = measure(folder, flags)
         rows.append(row(name, results[name], options.max_drop))
         print(format_table(rows), flush=True)

@@ -95,11 +95,13 @@ def check_parity(
 ) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of `data`, or of the recipe's data if `data` is None.
 
+    If `ftool export --precision auto` has chosen a smaller model that it made, the bundle is compared with that.
+
     Raises:
         FtoolError: run/ or bundle/ is missing, the data can't be read, or run/ and bundle/ are different models.
     """
     model = ModelFolder(folder)
-    bundle, run = model.require_bundle(), model.require_run()
+    bundle, run = model.require_bundle(), model.require_origin()
     loaded = recipe.row.load(run)
     examples = examples_for(recipe, loaded, split, data)
     return parity(loaded, bundle, examples)

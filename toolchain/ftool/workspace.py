@@ -34,6 +34,11 @@ class ModelFolder:
         return self.path / "bundle"
 
     @property
+    def ladder(self) -> Path:
+        """The work folder of `ftool export --precision auto`, with its candidates and its report."""
+        return self.path / "ladder"
+
+    @property
     def reports(self) -> Path:
         """The folder of the reports of `ftool parity` and `ftool bench`."""
         return self.path / "reports"
@@ -49,6 +54,24 @@ class ModelFolder:
         if not self.bundle.is_dir():
             raise ModelFolderError(f"{self.bundle} is missing; create it with `ftool export {self.path}`")
         return self.bundle
+
+    def require_origin(self) -> Path:
+        """Return the folder of the checkpoint that the bundle was made from.
+
+        It is run/, or a smaller model in ladder/ if `ftool export --precision auto` has chosen one.
+
+        Raises ModelFolderError if it is missing, and BundleError if the bundle can't be read.
+        """
+        source = Manifest.read(self.require_bundle()).evidence.get("ladder", {}).get("source")
+        if not source:
+            return self.require_run()
+        origin = type(self)(self.ladder / "models" / source).run
+        if not origin.is_dir():
+            raise ModelFolderError(
+                f"{self.bundle} was made from another model, {source}, which is not in {self.ladder / 'models'}: "
+                f"compare the two with `ftool parity {self.bundle} --checkpoint RUN`, where RUN is that model's run/"
+            )
+        return origin
 
     @classmethod
     def around(cls, folder: Path) -> Self | None:

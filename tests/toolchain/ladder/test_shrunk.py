@@ -49,6 +49,22 @@ def test_a_smaller_vocabulary_is_made_once_and_is_a_candidate(
     assert made.stat().st_mtime_ns == before
 
 
+def test_a_bundle_of_a_smaller_model_is_compared_with_that_model(
+    trained: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(climb, "ladder_settings", lambda _: QUICK)
+    folder = Path(shutil.copytree(trained["text-classification"], tmp_path / "model"))
+    flags = ("--max-drop", "1", "--prefer", "size", "--shrink", "1")
+    chosen = told("export", folder, "--precision", "auto", *flags)["ladder"]["chosen"]
+    assert chosen.startswith("1-layer-")
+    assert told("parity", folder)["passed"]
+    told("evaluate", folder, "--on", "bundle")
+    shutil.rmtree(folder / "ladder")
+    result = ftool("parity", folder)
+    assert result.exit_code == 2
+    assert "was made from another model, 1-layer" in result.stderr
+
+
 def test_a_checkpoint_has_no_training_data_to_shrink_with(
     trained: TinyModels, topics: Path, tmp_path: Path
 ) -> None:

@@ -93,7 +93,7 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
         yield open_run(loaded, row.answering(loaded))
         return
     folder.check_bundle()
-    with opened_bundle(folder.require_bundle(), cache(lambda: row.load(folder.require_run()))) as model:
+    with opened_bundle(folder.require_bundle(), cache(lambda: row.load(folder.require_origin()))) as model:
         yield model
 
 

@@ -59,7 +59,7 @@ def climb_folder(folder: Path, recipe: Recipe) -> Frontier:
     """
     model = ModelFolder(folder)
     loaded, fitted = load_on_split(model.require_run(), recipe, SPLIT)
-    place = Place(bundle=model.bundle, work=folder / "ladder", name=folder.resolve().name)
+    place = Place(bundle=model.bundle, work=model.ladder, name=folder.resolve().name)
     source = Source("", recipe, loaded, fitted, recipe.export.device)
     return _climb(place, source, None, folder)
 

@@ -112,6 +112,7 @@ class Frontier:
         figures = ("name", "source", "precision", "reason", "score", "drop", *_FIGURES)
         return {
             **{name: known[name] for name in kept},
+            "source": self.chosen.rung.source if self.chosen else None,
             "candidates": [{name: one[name] for name in figures} for one in known["candidates"]],
             "machine": self.timings["machine"]["cpu"],
         }
