@@ -22,6 +22,8 @@ from ftool_export.graph.activations import input_statistics
 from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
+from ftool_export.passes.drop_mask import MASK
+from ftool_export.passes.matching import widest_activation
 from ftool_export.passes.smooth_activations import smoothing_multipliers
 from ftool_export.precision_plans import PrecisionPlan, precision_plan
 from ftool_export.quantization import quantize, tidy
@@ -236,11 +238,14 @@ def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan
         licence=loaded.licence,
         **loaded.manifest_fields(),
         generation=loaded.generation_contract(source.caches),
-        input=loaded.input_contract(source.input_names),
+        input=loaded.input_contract(
+            [name for name in source.input_names if name != MASK or not plan.drop_mask]
+        ),
         precision=Precision(
             name=settings.precision, rows_share_scale=plan.rows_share_scale, devices=plan.devices
         ),
         attention=source.attention,
+        widest_activation=widest_activation(source.models["model"]) if "model" in source.models else None,
         files={},
         versions=package_versions(),
         training_data=TrainingData(sha256=loaded.training_sha256, examples=loaded.training_examples),

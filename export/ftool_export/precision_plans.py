@@ -28,6 +28,7 @@ class PrecisionPlan:
         feedback: whether weights are rounded with error feedback, on the inputs that they have in real examples.
         keep_output: whether the layer that computes a graph's output is left to `quantize_left_out`.
         rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
+        drop_mask: whether the graphs take no attention mask, because inputs run singly and have no padding.
         devices: the devices that support the graph's operators.
         search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
         needs_products: whether to refuse a model in which no matrix product is large enough to be quantised.
@@ -44,6 +45,7 @@ class PrecisionPlan:
     feedback: bool = False
     keep_output: bool = False
     rows_share_scale: bool = False
+    drop_mask: bool = False
     devices: tuple[str, ...] = ("cpu",)
     search: bool = False
     needs_products: bool = False
@@ -86,6 +88,7 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             smooth=True,
             feedback=True,
             rows_share_scale=True,
+            drop_mask=True,
             search=True,
         ),
         "w8": PrecisionPlan(

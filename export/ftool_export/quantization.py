@@ -9,6 +9,7 @@ from ftool_export.errors import ExportError, GuardError
 from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import check_none_missed, check_quantized
 from ftool_export.passes import PassSettings
+from ftool_export.passes.drop_mask import MASK, DropMask
 from ftool_export.passes.drop_reshapes import DropReshapes
 from ftool_export.passes.feed_packed import FeedPacked
 from ftool_export.passes.fold_transposes import FoldTransposes
@@ -83,6 +84,8 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
         graphs = _applied(graph_pass, graphs, quantized=True)
     _check_heads(graphs, settings)
     _check_any_product(graphs, plan)
+    if plan.drop_mask:
+        graphs = _applied(DropMask(), graphs.without_input(MASK), quantized=True)
     return graphs
 
 

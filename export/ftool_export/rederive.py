@@ -22,6 +22,7 @@ from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.examples.base import Examples
 from ftool_export.passes import PassSettings
+from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
 from ftool_export.passes.quantize_matmul import INT8
@@ -71,6 +72,9 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         ExportError: the checkpoint can't be captured or quantised.
     """
     plan = plan_of(manifest)
+    plan = replace(
+        plan, drop_mask=plan.drop_mask and MASK not in manifest.input.names
+    )  # older bundles kept it
     passes = replace(
         PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
         left_out=frozenset(manifest.precision.left_out),

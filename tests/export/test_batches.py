@@ -17,9 +17,10 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source, export
-from ftool_export.precision_plans import PLANS
+from ftool_export.precision_plans import PLANS, precision_plan
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.errors import BundleError
 
 # Wide enough for a block of 128, and for its rounding to reach a next layer.
 WIDE = {"n_embd": 256, "n_layer": 4}
@@ -88,7 +89,7 @@ def test_a_generator_whose_answers_depend_on_the_batch_runs_its_rows_singly(
         assert examples.batch_effect(model) == (0, 0)
 
 
-def test_parity_sees_an_int8_bundle_that_runs_texts_of_one_scale_together(
+def test_a_bundle_without_a_mask_is_refused_if_its_texts_would_run_together(
     bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
 ) -> None:
     loaded = load_classifier(bert)
@@ -97,6 +98,25 @@ def test_parity_sees_an_int8_bundle_that_runs_texts_of_one_scale_together(
     assert export(settings, loaded, examples).bundle
     assert parity(loaded, settings.bundle, examples).batch_effect == 0
     manifest = Manifest.read(settings.bundle)
+    together = replace(manifest.precision, rows_share_scale=False)
+    replace(manifest, precision=together).write(settings.bundle)
+    with pytest.raises(BundleError, match="its rows must run singly"):
+        parity(loaded, settings.bundle, examples)
+
+
+def test_parity_sees_an_older_int8_bundle_that_runs_texts_of_one_scale_together(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mask = replace(precision_plan("int8", "cpu"), drop_mask=False)  # the graphs of earlier versions
+    monkeypatch.setattr("ftool_export.pipeline.precision_plan", lambda *_: with_mask)
+    loaded = load_classifier(bert)
+    examples = ClassificationExamples(loaded=loaded, inputs=texts)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="int8", allow_drift=True, passes=tiny)
+    assert export(settings, loaded, examples).bundle
+    manifest = Manifest.read(settings.bundle)
+    assert manifest.input.names == ("input_ids", "attention_mask")
+    found = parity(loaded, settings.bundle, examples)
+    assert (found.batch_effect, found.stored.constant_error) == (0, 0)
     together = replace(manifest.precision, rows_share_scale=False)
     replace(manifest, precision=together).write(settings.bundle)
     assert "batch_effect" in parity(loaded, settings.bundle, examples).to_json()["failed"]

@@ -18,7 +18,7 @@ from ftool_export.errors import ExportError, GuardError
 from ftool_export.examples.base import spread
 from ftool_export.graph.generator_probes import make_generation_probes
 from ftool_export.graph.guards import check_answers, check_structure
-from ftool_export.graph.probes import Probe, make_probes
+from ftool_export.graph.probes import EncoderProbe, Probe, make_probes
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,22 @@ class Graphs:
     def clone(self) -> "Graphs":
         """Return a copy whose graphs can be changed without affecting the original graphs."""
         return replace(self, models={name: model.clone() for name, model in self.models.items()})
+
+    def without_input(self, name: str) -> "Graphs":
+        """Return these graphs with contracts and probes for an encoder's graph that does not take the mask `name`.
+
+        Probes with padding are left out, because such a graph can't tell padding from text.
+        """
+        contracts = {
+            graph: replace(one, inputs={key: axes for key, axes in one.inputs.items() if key != name})
+            for graph, one in self.contracts.items()
+        }
+        probes = [
+            replace(probe, feeds={key: value for key, value in probe.feeds.items() if key != name})
+            for probe in self.probes
+            if isinstance(probe, EncoderProbe) and probe.feeds[name].all()
+        ]
+        return replace(self, contracts=contracts, probes=probes)
 
     def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
         """Check the structure of the graphs and, if `run` is true, also their outputs.

@@ -69,6 +69,17 @@ def output_layer(model: ir.Model, smallest: int = 1) -> frozenset[str]:
     return frozenset() if node is None else frozenset({layer_of(node)})
 
 
+def widest_activation(model: ir.Model) -> int | None:
+    """Return the largest width of a product with a constant weight, without that of the output; None without any."""
+    output = output_layer(model)
+    widths = [
+        shape[1]
+        for node in constant_matmuls(model)
+        if layer_of(node) not in output and (shape := constant_shape(node.inputs[1])) is not None
+    ]
+    return max(widths, default=None)
+
+
 def lookups(table: ir.Value) -> list[ir.Node]:
     """Return the Gather nodes that look up rows of `table`."""
     nodes = [use.node for use in table.uses()]

@@ -125,6 +125,9 @@ class Manifest:
     none_below: float | None = (
         None  # single-label models: the fitted probability below which no label applies
     )
+    widest_activation: int | None = (
+        None  # encoders: the most numbers that a product in the graph computes for a token
+    )
     output: str = written("logits")
     versions: Mapping[str, str] = field(default_factory=dict)
     training_data: TrainingData = field(default_factory=TrainingData)
@@ -138,6 +141,8 @@ class Manifest:
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
         check_names("attention", (self.attention,), ATTENTIONS)
+        if self.widest_activation is not None and self.widest_activation < 1:
+            raise BundleError(f"widest_activation must be at least 1, got {self.widest_activation}")
         for path in self.files:
             check_relative(path)
 

@@ -3,10 +3,10 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,16 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE, path_inside
 from ftool_runtime.errors import BundleError
 from ftool_runtime.session.batching import cut_into_runs, pad
+from ftool_runtime.session.cpu_cache import l2_bytes, tokens_in_cache
 from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.text.encode import Tokens
 
-# The largest number of tokens in one run, including padding. The value for cpu was measured: CPU time is lowest between
-# 512 and 2048 (runtime/README.md). The value for cuda was not measured: it is enough work to fill a GPU, with about
-# 100 MB of activations in a small encoder.
-TOKEN_BUDGET: Mapping[str, int] = {"cpu": 1024, "cuda": 16384}
-
+# The largest number of tokens in one run on a GPU, including padding. It was not measured: it is enough work to fill a
+# GPU, with about 100 MB of activations in a small encoder.
+_CUDA_TOKENS: Final = 16384
+# The smallest number of runs for which a second session is opened: fewer are over before it has paid for itself.
+_WORTH_A_SESSION: Final = 8
 
 # The graph's outputs for some rows, in order, without padding: float32 (width,) for each row, or (tokens, width) for
 # graphs with outputs for every token.
@@ -35,7 +36,7 @@ class EncoderEngine:
     """Runs a bundle's encoder graph on rows of tokens. Thread-safe.
 
     A row's output is independent of the other rows of a call. If rows in the same run would change each other's
-    outputs, every row gets a run of its own, and several runs go in parallel.
+    outputs, every row gets a run of its own. On the CPU, several runs go in parallel, with one thread each.
     """
 
     def __init__(
@@ -83,9 +84,7 @@ class EncoderEngine:
         session = self._guard.get()
         if len(rows) == 1:
             return self._run(session, rows)
-        if self.manifest.precision.rows_share_scale:
-            return self._in_order(rows, self._one_by_one(rows))
-        return self._in_order(rows, self._in_batches(session, rows))
+        return self._in_order(rows, self._in_runs(session, rows))
 
     def close(self) -> None:
         """Release the graph and its threads. Calls in progress finish; later calls raise ClosedError."""
@@ -103,6 +102,10 @@ class EncoderEngine:
             raise BundleError(
                 f"{self._model_path} has the inputs {list(session.input_names)} and the outputs "
                 f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
+            )
+        if "attention_mask" not in contract.names and not self.manifest.precision.rows_share_scale:
+            raise BundleError(
+                f"{self._model_path} takes no attention mask, so its rows must run singly; export it again"
             )
         return session
 
@@ -128,51 +131,59 @@ class EncoderEngine:
             values[position] = value
         return values
 
-    def _in_batches(
+    def _in_runs(
         self, session: OnnxSession, rows: Sequence[Tokens]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        for run in cut_into_runs([len(row.ids) for row in rows], TOKEN_BUDGET[self.device]):
-            yield from zip(run, self._run(session, [rows[position] for position in run]), strict=True)
-
-    def _one_by_one(self, rows: Sequence[Tokens]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        session = self._session_of_one_thread()
-        waiting = deque(enumerate(rows))
+        """Yield pairs of a row's index and its output; runs go in parallel on the CPU, the longest rows first."""
+        runs = cut_into_runs([len(row.ids) for row in rows], self._token_budget())
+        workers = min(self.settings.threads, len(runs)) if self.device == "cpu" else 1
+        if workers > 1:
+            session = self._session_of_one_thread(open_it=len(runs) >= _WORTH_A_SESSION)
+        waiting = deque(runs)
 
         def work() -> list[tuple[int, NDArray[np.float32]]]:
             done: list[tuple[int, NDArray[np.float32]]] = []
             while True:
                 try:
-                    position, row = waiting.popleft()
+                    run = waiting.popleft()
                 except IndexError:
                     return done
                 try:
-                    done.append((position, self._run(session, [row])[0]))
+                    outputs = self._run(session, [rows[position] for position in run])
                 except BaseException:
                     waiting.clear()  # the call fails, so the other workers can stop
                     raise
+                done += zip(run, outputs, strict=True)
 
-        from concurrent.futures import ThreadPoolExecutor  # not needed by `import ftool_runtime`
-
-        workers = min(self.settings.threads, len(rows))
         if workers <= 1:
             yield from work()
             return
+        from concurrent.futures import ThreadPoolExecutor  # not needed by `import ftool_runtime`
+
         with ThreadPoolExecutor(workers, thread_name_prefix="ftool") as pool:
             for done in [pool.submit(work) for _ in range(workers)]:
                 yield from done.result()
 
-    def _session_of_one_thread(self) -> OnnxSession:
+    def _token_budget(self) -> int:
+        """Return the largest number of tokens in one run, including padding; 0 gives every row a run of its own."""
+        if self.manifest.precision.rows_share_scale:
+            return 0
+        if self.device == "cuda":
+            return _CUDA_TOKENS
+        return tokens_in_cache(l2_bytes(), self.manifest.widest_activation)
+
+    def _session_of_one_thread(self, *, open_it: bool) -> OnnxSession:
         """Return a second session on the graph, with one thread, for running several rows in parallel.
 
         n parallel runs of one thread each are faster than n runs in turn that share n threads. The session is opened
-        on the first call, because it takes as much memory as the first session. If the file has changed since it was
-        loaded, or has external weights, the first session is returned, which gives the same outputs but takes about
-        a fifth more CPU time.
+        when it is first needed, because it takes as much memory as the first session. The first session is returned if
+        the second is not open and `open_it` is False, if the file has changed since it was loaded, or if it has
+        external weights. It gives the same outputs, but takes about a fifth more CPU time.
         """
         with self._lock:
-            if self._one_thread_session is None:
+            if self._one_thread_session is None and open_it:
                 self._one_thread_session = self._second_session() or self._guard.get()
-            return self._one_thread_session
+            return self._one_thread_session or self._guard.get()
 
     def _second_session(self) -> OnnxSession | None:
         """Return a session with one thread on the graph's file.

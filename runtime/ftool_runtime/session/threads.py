@@ -124,12 +124,17 @@ def _linux_cores(allowed: frozenset[int], root: Path) -> int | None:
 
 def _darwin_cores() -> int | None:
     """Return the number of performance cores on Apple silicon, or of physical cores on Intel; None if unknown."""
+    return darwin_number("hw.perflevel0.physicalcpu", "hw.physicalcpu")
+
+
+def darwin_number(*names: str) -> int | None:
+    """Return the first of macOS's system values `names`, as `sysctl` names them, that exists; None if none does."""
     import ctypes
 
     library = ctypes.CDLL(None)
-    for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):
-        value, size = ctypes.c_int32(0), ctypes.c_size_t(4)
-        if library.sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0) == 0:
+    for name in names:
+        value, size = ctypes.c_int64(0), ctypes.c_size_t(8)  # 32-bit values fill the lower half
+        if library.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0) == 0:
             return value.value
     return None
 

@@ -81,6 +81,27 @@ def test_batches_change_no_bit_if_rows_share_a_scale(make_bundle: BundleMaker) -
         np.testing.assert_array_equal(model.logits(TEXTS * 5), alone)
 
 
+@pytest.mark.parametrize("quantised", [False, True])
+def test_runs_in_parallel_give_the_answers_of_runs_in_turn(
+    make_bundle: BundleMaker, *, quantised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long lists go through a second session; lists of a few runs do not, because it would not pay for itself."""
+    monkeypatch.setattr("ftool_runtime.session.encoder_engine.l2_bytes", lambda: 1)  # 64 tokens in a run
+    folder = make_bundle(quantised=quantised)
+    many = [" ".join(["music", *TEXTS[row % len(TEXTS)].split()][: 1 + row % 9]) for row in range(120)]
+    with (
+        ft.TextClassifier.load(folder, threads=1) as in_turn,
+        ft.TextClassifier.load(folder, threads=2) as parallel,
+    ):
+        opened = []
+        second = parallel._engine._second_session
+        monkeypatch.setattr(parallel._engine, "_second_session", lambda: opened.append(1) or second())
+        np.testing.assert_allclose(parallel.logits(many[:3]), in_turn.logits(many[:3]), atol=FP32)
+        assert not opened
+        np.testing.assert_allclose(parallel.logits(many), in_turn.logits(many), atol=FP32)
+        assert opened == [1]
+
+
 def test_the_shared_scale_of_the_test_above_is_real(make_bundle: BundleMaker) -> None:
     """If the manifest says that rows share no scale, batches change the answers: the outlier sets the scale."""
     folder = make_bundle(quantised=True, precision=Precision(name="int8", rows_share_scale=False))
