@@ -34,6 +34,9 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # by name: the model that 
     "layer 0, hidden states": (TEACHER, ("--layers", "1", "--set", "train.distill_hidden=1")),
     "layer 0, vocabulary": ("layer 0", CUT),
     "layer 0, 8 epochs, vocabulary": (TEACHER, ("--layers", "1", *CUT, *LONG)),
+    "no layers": (TEACHER, ("--layers", "0")),
+    "no layers, labels only": (TEACHER, ("--layers", "0", *ALONE)),
+    "no layers, vocabulary": (TEACHER, ("--layers", "0", *CUT)),
 }
 EXPORTED = {  # the precisions of the variants that are exported
     "vocabulary": ("int8", "w4"),
@@ -42,6 +45,8 @@ EXPORTED = {  # the precisions of the variants that are exported
     "layer 0": ("int8",),
     "layer 0, vocabulary": ("int8", "w4"),
     "layer 0, 8 epochs, vocabulary": ("int8", "w4"),
+    "no layers": ("w8",),
+    "no layers, vocabulary": ("w8",),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.cli import ftool, succeeds, told
 from tests.helpers.tiny_models import TinyModels
 
+import ftool_runtime as ft
 from ftool.recipe.recipe import Recipe
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
@@ -93,6 +94,28 @@ def test_the_base_keeps_the_name_and_the_licence_of_its_own_base(classifier: Pat
     told("shrink", classifier, "-o", tmp_path / "small", "--layers", 1, *QUICK)
     name, small = (load_classifier(path / "run").base for path in (classifier, tmp_path / "small"))
     assert small == name != "base"
+
+
+def test_a_model_without_layers_ships_as_any_other(classifier: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    report = told("shrink", classifier, "-o", small, "--layers", 0, *QUICK, "--set", "export.precision=w8")
+    loaded, larger = (load_classifier(path / "run") for path in (small, classifier))
+    assert loaded.config.model_type == "ngrams"
+    assert (loaded.base, loaded.licence) == (larger.base, larger.licence)
+    assert loaded.tokenizer.get_vocab() == larger.tokenizer.get_vocab()
+    assert report["layers"] == {}
+    assert told("export", small)["gate"]["passed"]
+    assert told("parity", small)["passed"]
+    texts = ["the match", "a goal in the last minute of the match", "parliament"]
+    with ft.load(small / "bundle") as model:
+        assert model.info()["architecture"] == "ngrams"
+        assert [one.label for one in model(texts)] == [model(text).label for text in texts]
+
+
+def test_a_model_without_layers_only_classifies_texts(trained: TinyModels, tmp_path: Path) -> None:
+    said = refused("shrink", trained["translation"], "-o", tmp_path / "small", "--layers", 0)
+    assert "--layers 0: a model without layers can only classify texts, not do translation" in said
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_generator_with_fewer_tokens_writes_the_same(trained: TinyModels, tmp_path: Path) -> None:

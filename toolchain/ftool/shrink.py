@@ -24,11 +24,27 @@ from ftool_export.shrinking.checkpoint import (
     read_vocabulary,
 )
 from ftool_export.shrinking.layers import keep_layers
+from ftool_export.shrinking.static_vectors import ngram_encoder
 from ftool_runtime.errors import InputError
 
 BASE: Final = "base"  # the folder of the shrunk checkpoint in the new model folder
 _MARGIN: Final = 2000  # frequent pieces that the data does not have
 _AT_ONCE: Final = 1000  # texts tokenised in one call
+
+# The training of a model without layers: few numbers of its tables change in a step, so they change much.
+_WITHOUT_LAYERS: Final[Mapping[str, Any]] = {
+    "pooling": "mean",
+    "learning_rate": 3e-3,
+    "epochs": 8.0,
+    "batch_size": 64,
+    "gradient_accumulation": 1,
+    "weight_decay": 0.0,
+    "evaluations_per_epoch": 1,
+    "early_stopping_patience": 0,
+    "distill_weight": 0.7,
+    "distill_temperature": 1.0,
+    "distill_hidden": 0.0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +105,8 @@ def shrink(
     Args:
         folder: a trained model's folder.
         smaller: the folder to write, which must have no recipe yet.
-        layers: how many layers to keep, evenly spaced, or their places from 0; None keeps all.
+        layers: how many layers to keep, evenly spaced, or their places from 0; None keeps all. Without layers, 0, the
+            model is sums of vectors of tokens and of token pairs: see `ftool_export.networks.ngrams`.
         vocabulary: the number of tokens to keep, or "data" for those of the training and validation texts and 2,000
             frequent ones; None keeps all.
         assignments: changes to the new recipe, such as "train.epochs=10".
@@ -109,23 +126,22 @@ def shrink(
     if new.recipe.exists():
         raise RecipeError(f"{new.recipe}: a recipe already exists; choose another folder")
     recipe, run = Recipe.read(ModelFolder(folder).recipe), ModelFolder(folder).require_run()
-    made = _smaller_recipe(recipe, folder, new, distilled=layers is not None).with_overrides(
-        tuple(assignments)
-    )
+    made = _smaller_recipe(recipe, folder, new, layers).with_overrides(tuple(assignments))
     loaded = recipe.row.load(run)
-    before, tokens, used = _parameters(loaded), loaded.known_ids, None
-    kept = {} if layers is None else keep_layers(loaded.pretrained, layers)
+    before, tokens, used = _parameters(loaded.model), loaded.known_ids, None
+    kept = keep_layers(loaded.pretrained, layers) if layers else {}
     if vocabulary is not None:
         loaded, used = _with_fewer_tokens(recipe, loaded, vocabulary, splits)
     with replacing_folder(new.path / BASE) as base:
-        loaded.save(base)
-    saved = recipe.row.load(new.path / BASE)
-    check_saved(loaded, saved)
-    if vocabulary is not None:
-        check_saved_tokenizer(loaded, saved)
+        network = _save_without_layers(loaded, base) if layers == 0 else _save(loaded, base)
+    if layers != 0:
+        saved = recipe.row.load(new.path / BASE)
+        check_saved(loaded, saved)
+        if vocabulary is not None:
+            check_saved_tokenizer(loaded, saved)
     made.write(new.recipe)
     report = ShrinkReport(
-        layers=kept, tokens=(tokens, loaded.known_ids), used=used, parameters=(before, _parameters(loaded))
+        layers=kept, tokens=(tokens, loaded.known_ids), used=used, parameters=(before, _parameters(network))
     )
     if untrained:
         return report
@@ -134,22 +150,47 @@ def shrink(
     return replace(report, trained=train(made, smaller, brief=True))
 
 
-def _smaller_recipe(recipe: Recipe, folder: Path, new: ModelFolder, *, distilled: bool) -> Recipe:
+def _save(loaded: Any, base: Path) -> Any:
+    """Write the checkpoint to the folder `base`; return its network."""
+    loaded.save(base)
+    return loaded.model
+
+
+def _save_without_layers(loaded: Any, base: Path) -> Any:
+    """Write an encoder without layers that begins with the model's token vectors to `base`; return its network."""
+    network = ngram_encoder(loaded)
+    network.config.ftool = {"base": loaded.base, "licence": loaded.licence}
+    network.save_pretrained(base)
+    loaded.save_tokenizer(base)
+    return network
+
+
+def _smaller_recipe(
+    recipe: Recipe, folder: Path, new: ModelFolder, layers: Sequence[int] | int | None
+) -> Recipe:
     """Return the recipe of the smaller model: that of `folder` with the shrunk base.
 
-    If it is `distilled`, `folder` is the teacher, and all weights are trained unless adapters are.
+    If layers are dropped, `folder` is the teacher, and all weights are trained unless adapters are. Raises InputError
+    if no model of the task can do without layers.
     """
+    distilled = layers is not None
     settings: dict[str, Any] = {"distill_from": None}
     if distilled and recipe.row.uses("train.distill_from"):
         settings = {"distill_from": str(folder)}
     if distilled and recipe.train.method not in ("full", "lora"):
         settings["method"] = "full"  # the remaining layers must learn to do without the others
+    if layers == 0:
+        if not all(recipe.row.uses(path) for path in ("train.pooling", "train.distill_from")):
+            raise InputError(
+                f"--layers 0: a model without layers can only classify texts, not do {recipe.row.name}; keep 1 or more"
+            )
+        settings |= {**_WITHOUT_LAYERS, "method": "full"}
     base = os.path.relpath(new.path / BASE)  # a relative path, so that the folder can be moved
     return replace(recipe, base=base, train=replace(recipe.train, **settings))
 
 
-def _parameters(loaded: Any) -> int:
-    return sum(parameter.numel() for parameter in loaded.model.parameters())
+def _parameters(network: Any) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _with_fewer_tokens(

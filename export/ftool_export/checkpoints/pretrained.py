@@ -17,6 +17,7 @@ from ftool_export.checkpoints.files import find_file, first_line
 from ftool_export.checkpoints.places import ADAPTER_FILE, require_checkpoint
 from ftool_export.checkpoints.setfit import HEAD_FILE
 from ftool_export.errors import CheckpointError
+from ftool_export.networks import ngrams as _ngrams  # noqa: F401 (its architecture becomes known)
 
 log = logging.getLogger(__name__)
 

@@ -131,6 +131,8 @@ def _check_attention(captured: Captured, loaded: LoadedEncoder) -> None:
     layers = attention_layers(loaded.config)
     found = captured.contracts["model"].operators["MultiHeadAttention"]
     if captured.attention == "plain":
+        if getattr(loaded.config, "num_hidden_layers", None) == 0:
+            return  # nothing to fuse
         log.warning(
             "%s implements attention outside transformers' interface: exported unchanged, not fused",
             loaded.config.model_type,

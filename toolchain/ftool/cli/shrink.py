@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--layers",
     metavar="N|PLACES",
-    help="How many layers to keep, evenly spaced, or their places from 0, such as 0,2,5; one place: 5,",
+    help="How many layers to keep, evenly spaced, or their places from 0, such as 0,2,5; one place: 5,; 0 alone: none.",
 )
 @click.option(
     "--vocabulary",
@@ -55,7 +55,8 @@ def shrink(
 
     Layers are dropped, and the smaller model learns from the answers of the trained one, beside the labels. A smaller
     vocabulary splits rare words into smaller pieces; all texts can still be read, and texts of the training data become
-    the same tokens as before. If only the vocabulary is cut, there is no training.
+    the same tokens as before. If only the vocabulary is cut, there is no training. Without any layer (--layers 0), the
+    model sums vectors of tokens and of token pairs, and classifies a text in less than a tenth of a millisecond.
 
     \b
     ftool shrink models/bank -o models/bank-small --layers 2 --vocabulary data
