@@ -25,6 +25,7 @@ from ftool.terminal import format_table
 
 RECIPES = REPOSITORY / "benchmarks" / "recipes"
 FASTER, LARGEST_MB = 3.0, 24.0  # the aim
+SHAPES = ("vocabulary=20000",)  # smaller models to choose from
 
 
 def train_banking77(folder: Path, data: Path) -> None:
@@ -115,11 +116,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the data sets")
     parser.add_argument("--folder", action="append", default=[], metavar="NAME=FOLDER", help="a trained one")
     parser.add_argument("--max-drop", type=float, default=0.005)
+    parser.add_argument("--max-size", type=float, default=LARGEST_MB)
     parser.add_argument("--shrink", action="append", default=None, help="as for ftool export")
     parser.add_argument("--candidate", action="append", default=[], help="as for ftool export")
     options = parser.parse_args()
-    shapes = ["vocabulary"] if options.shrink is None else [shape for shape in options.shrink if shape]
-    flags: list[str | Path] = ["--max-drop", str(options.max_drop)]
+    shapes = list(SHAPES) if options.shrink is None else [shape for shape in options.shrink if shape]
+    flags: list[str | Path] = ["--max-drop", str(options.max_drop), "--max-size", str(options.max_size)]
     flags += [part for shape in shapes for part in ("--shrink", shape)]
     flags += [part for place in options.candidate for part in ("--candidate", place)]
     named = {name: Path(place) for name, _, place in (one.partition("=") for one in options.folder)}

@@ -19,10 +19,11 @@ QUICK = BenchSettings(rounds=1, texts_per_round=2, throughput_rounds=1, throughp
 @pytest.mark.parametrize(
     ("text", "shape", "name"),
     [
-        ("vocabulary", Shape(None, True), "vocabulary"),
-        ("3", Shape(3, False), "3-layers"),
-        ("0", Shape(0, False), "0-layers"),
-        ("1+vocabulary", Shape(1, True), "1-layer-vocabulary"),
+        ("vocabulary", Shape(None, "data"), "vocabulary"),
+        ("vocabulary=20000", Shape(None, 20000), "vocabulary-20000"),
+        ("3", Shape(3, None), "3-layers"),
+        ("0", Shape(0, None), "0-layers"),
+        ("1+vocabulary", Shape(1, "data"), "1-layer-vocabulary"),
     ],
 )
 def test_a_shape_is_read_from_its_text(text: str, shape: Shape, name: str) -> None:
@@ -30,9 +31,11 @@ def test_a_shape_is_read_from_its_text(text: str, shape: Shape, name: str) -> No
     assert shape.name == name
 
 
-@pytest.mark.parametrize("text", ["", "+", "3vocabulary", "+vocabulary", "3+", "small"])
+@pytest.mark.parametrize(
+    "text", ["", "+", "3vocabulary", "+vocabulary", "3+", "small", "vocabulary=", "vocabulary=x"]
+)
 def test_another_text_is_refused(text: str) -> None:
-    with pytest.raises(RecipeError, match='takes "vocabulary", a number of layers'):
+    with pytest.raises(RecipeError, match='takes "vocabulary" or "vocabulary=20000"'):
         Shape.parse(text)
 
 

@@ -90,8 +90,8 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
     "--shrink",
     multiple=True,
     metavar="vocabulary|N",
-    help="auto: make a smaller model to choose from: a vocabulary cut to the training texts, N layers, which are "
-    "trained, or both (3+vocabulary); can be repeated.",
+    help="auto: make a smaller model to choose from: the vocabulary of the training texts (vocabulary) or of a size "
+    "(vocabulary=20000), N layers (0: none), which are trained, or both (3+vocabulary); can be repeated.",
 )
 @click.option(
     "--allow-drift",

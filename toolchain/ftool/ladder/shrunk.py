@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ftool.errors import RecipeError
 from ftool.ladder.candidates import Source
@@ -17,32 +17,47 @@ from ftool_runtime import __version__
 
 log = logging.getLogger(__name__)
 
-_FORM = re.compile(r"(?P<layers>0|[1-9][0-9]*)?(?P<plus>\+)?(?P<vocabulary>vocabulary)?")
+_FORM = re.compile(
+    r"(?P<layers>0|[1-9][0-9]*)?(?P<plus>\+)?(?P<vocabulary>vocabulary(=(?P<tokens>[1-9][0-9]*))?)?"
+)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a smaller model keeps: `layers` (None: all) and whether its vocabulary is cut to the training texts'."""
+    """What a smaller model keeps.
+
+    Attributes:
+        layers: the number of layers; 0 for sums of vectors of tokens; None for all.
+        vocabulary: the number of tokens, or "data" for those of the training texts and 2,000 frequent ones; None for
+            all.
+    """
 
     layers: int | None
-    vocabulary: bool
+    vocabulary: int | Literal["data"] | None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the shape that "3", "vocabulary" or "3+vocabulary" describes. Raises RecipeError for another text."""
+        """Return the shape that "3", "vocabulary", "vocabulary=20000" or "3+vocabulary" describes.
+
+        Raises RecipeError for another text.
+        """
         found = _FORM.fullmatch(text)
         if not text or found is None or bool(found["plus"]) != bool(found["layers"] and found["vocabulary"]):
             raise RecipeError(
-                f'export.shrink takes "vocabulary", a number of layers such as "3", or "3+vocabulary", got {text!r}'
+                'export.shrink takes "vocabulary" or "vocabulary=20000", a number of layers such as "3", or both, such '
+                f'as "3+vocabulary", got {text!r}'
             )
-        layers = found["layers"]
-        return cls(int(layers) if layers else None, found["vocabulary"] is not None)
+        layers, tokens = found["layers"], found["tokens"]
+        kept: int | Literal["data"] = int(tokens) if tokens else "data"
+        return cls(int(layers) if layers else None, kept if found["vocabulary"] else None)
 
     @property
     def name(self) -> str:
         """The name of the model folder, and what the names of its candidates begin with."""
         layers = [] if self.layers is None else [f"{self.layers}-layer{'s' * (self.layers != 1)}"]
-        return "-".join([*layers, *(["vocabulary"] if self.vocabulary else [])])
+        size = [str(self.vocabulary)] if isinstance(self.vocabulary, int) else []
+        tokens = [] if self.vocabulary is None else ["vocabulary", *size]
+        return "-".join([*layers, *tokens])
 
 
 def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
@@ -76,7 +91,7 @@ def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
             folder,
             place,
             layers=shape.layers,
-            vocabulary="data" if shape.vocabulary else None,
+            vocabulary=shape.vocabulary,
             splits=("train",),
         )
         return {"lines": report.lines()}

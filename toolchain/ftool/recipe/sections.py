@@ -286,7 +286,7 @@ class ExportRecipe:
     ] = ()
     shrink: Annotated[
         tuple[str, ...],
-        "auto: smaller models to make: vocabulary, a number of layers (0: none), or both: 3+vocabulary",
+        "auto: smaller models to make: vocabulary, vocabulary=20000, a number of layers (0: none), or 3+vocabulary",
     ] = ()
     allow_drift: Annotated[bool, "whether to write a bundle that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
