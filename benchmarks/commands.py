@@ -42,9 +42,13 @@ _LEFT_OUT = {
 }
 
 
+def _is_left_out(key: str, value: Any) -> bool:
+    return key in _LEFT_OUT or (key == "bundle" and isinstance(value, str))  # a score has this key too
+
+
 def _kept(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _kept(one) for key, one in value.items() if key not in _LEFT_OUT}
+        return {key: _kept(one) for key, one in value.items() if not _is_left_out(key, one)}
     return [_kept(one) for one in value] if isinstance(value, list) else value
 
 
