@@ -10,7 +10,7 @@ CHANGE is one of
     threads     one row on one thread and on several
     profile     the share of each operator, on one thread
     loading     a session on the graph as it is in the bundle, and on the graph that ONNX Runtime saved optimised for
-                this CPU, with the weights inside and beside it: time, and peak memory of the process
+                this CPU, each with the weights inside and beside it: time, and peak memory of the process
 
 Rows are random tokens. Ratios are medians over the rounds; above 1, a variant is faster than the first one. On a busy
 machine trust the CPU time, which does not count the time in which other programs run.
@@ -216,7 +216,8 @@ def profile(options: argparse.Namespace) -> None:
 
 
 _LOAD = """
-import resource, sys, time, onnxruntime
+import sys, time, onnxruntime
+from ftool_runtime.session.memory_usage import peak_memory_mb
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[2])
 options.log_severity_level = 3
@@ -225,16 +226,18 @@ if sys.argv[3] == "as is":
 started = time.perf_counter()
 session = onnxruntime.InferenceSession(sys.argv[1], options)
 took = time.perf_counter() - started
-print(took * 1e3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+print(took * 1e3, peak_memory_mb())
 """
 
 
 def loading(options: argparse.Namespace) -> None:
-    """Print the time to open a session in a new process, and its peak memory, for three forms of the graph."""
+    """Print the time to open a session in a new process, and its peak memory, for four forms of the graph."""
     runtime = import_onnxruntime()
     graph = options.bundle / MODEL_FILE
     with tempfile.TemporaryDirectory() as folder:
-        forms = {"in the bundle": (graph, "optimise")}
+        beside = Path(folder) / "beside.onnx"
+        ir.save(ir.load(graph), beside, external_data="beside.data")
+        forms = {"in the bundle": (graph, "optimise"), "weights beside it": (beside, "optimise")}
         for name, external in (("saved optimised", False), ("saved optimised, weights beside it", True)):
             path = Path(folder) / f"{external}.onnx"
             settings = runtime.SessionOptions()

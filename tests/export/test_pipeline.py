@@ -203,6 +203,14 @@ def test_large_weights_stand_aligned_in_a_file_beside(
     assert all(offset % 4096 == 0 for offset in offsets)
     assert "onnx/model.onnx_data" in Manifest.read(folder).files
     assert ft.verify(folder).passed
+    with ft.TextClassifier.load(folder, threads=2) as model:
+        assert model._engine._second_session() is not None  # long lists run in parallel
+        data = folder / "onnx" / "model.onnx_data"
+        altered = bytearray(data.read_bytes())
+        altered[-1] ^= 1
+        data.unlink()  # the loaded model keeps the old file
+        data.write_bytes(altered)
+        assert model._engine._second_session() is None
 
 
 def test_the_gates_no_replaces_nothing_and_says_what_to_try(

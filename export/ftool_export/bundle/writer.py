@@ -19,7 +19,7 @@ from ftool_runtime.bundle.integrity import check_hashes, file_record
 from ftool_runtime.bundle.manifest import FileRecord, Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE, MODEL_FILE
 
-_MAX_INLINE: Final = 100_000_000  # bytes; larger weights are written to a separate file
+_MAX_INLINE: Final = 1_000_000  # bytes; larger weights are written to a separate file (docs/adr/0016)
 _ALIGNMENT: Final = 4096  # bytes; aligned weights can be mapped into memory
 _CARD_FILE: Final = "MODEL_CARD.md"
 GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
@@ -107,7 +107,7 @@ def copy_bundle(source: Path, path: Path, evidence: Mapping[str, Any]) -> Manife
 def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
     """Write a model to the file `name` in `folder`. Raises OSError.
 
-    If the model is larger than 100 MB, its weights go to a second file, called `name` followed by "_data".
+    If the model is larger than 1 MB, its weights go to a second file, called `name` followed by "_data".
     """
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NoReturn
 
 import numpy as np
@@ -26,6 +26,9 @@ from ftool_runtime.text.encode import Tokens
 _CUDA_TOKENS: Final = 16384
 # The smallest number of runs for which a second session is opened: fewer are over before it has paid for itself.
 _WORTH_A_SESSION: Final = 8
+_LARGEST_TWICE: Final = (
+    100_000_000  # bytes of a graph with its weights, up to which a second session is opened
+)
 
 # The graph's outputs for some rows, in order, without padding: float32 (width,) for each row, or (tokens, width) for
 # graphs with outputs for every token.
@@ -177,8 +180,8 @@ class EncoderEngine:
 
         n parallel runs of one thread each are faster than n runs in turn that share n threads. The session is opened
         when it is first needed, because it takes as much memory as the first session. The first session is returned if
-        the second is not open and `open_it` is False, if the file has changed since it was loaded, or if it has
-        external weights. It gives the same outputs, but takes about a fifth more CPU time.
+        the second is not open and `open_it` is False, if a file of the graph has changed since it was loaded, or if the
+        graph is larger than 100 MB. It gives the same outputs, but takes about a fifth more CPU time.
         """
         with self._lock:
             if self._one_thread_session is None and open_it:
@@ -186,21 +189,21 @@ class EncoderEngine:
             return self._one_thread_session or self._guard.get()
 
     def _second_session(self) -> OnnxSession | None:
-        """Return a session with one thread on the graph's file.
+        """Return a session with one thread on the graph's files, which are the graph itself and external weights.
 
-        Returns None if the graph has external weights, or if the file no longer has the hash in the loaded manifest.
+        Returns None if they are larger than 100 MB, or no longer have the hashes in the loaded manifest.
         """
-        files = self.manifest.files
+        records = {name: one for name, one in self.manifest.files.items() if name.startswith(MODEL_FILE)}
+        places = {name: self._model_path.with_name(PurePosixPath(name).name) for name in records}
         self._guard.get()
+        if sum(one.bytes for one in records.values()) > _LARGEST_TWICE:
+            return None
         try:
-            found = self._model_path.stat()
-            if (
-                any(name.startswith(f"{MODEL_FILE}_") for name in files)  # external weights
-                or file_record(self._model_path) != files[MODEL_FILE]
-            ):
+            found = [_version(place.stat()) for place in places.values()]
+            if any(file_record(places[name]) != one for name, one in records.items()):
                 return None
             session = self._open(replace(self.settings, threads=1))
-            unaltered = _version(found) == _version(self._model_path.stat())
+            unaltered = found == [_version(place.stat()) for place in places.values()]
         except (OSError, BundleError):  # removed or replaced meanwhile
             return None
         return session if unaltered else None
