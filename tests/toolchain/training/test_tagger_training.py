@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from seqeval.metrics import f1_score
 from tests.helpers.cli import ftool
 from tests.helpers.files import write_jsonl
@@ -23,9 +24,10 @@ from ftool.errors import TrainingError
 from ftool.evaluation.open_model import TorchTagger, open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import TrainSettings
 from ftool.tasks.tagging import TASK
 from ftool.training.batches import IGNORED
-from ftool.training.tagger import TaggedRows, warn_of_entities
+from ftool.training.tagger import TaggedRows, TaggerObjective, warn_of_entities
 from ftool_export.checkpoints.tagger import LoadedTagger, create_tagger, load_tagger
 from ftool_runtime.text.words import join_words
 
@@ -87,6 +89,24 @@ def lettered(letters: Path) -> LoadedTagger:
 def tagged(words: list[str], tags: list[str]) -> TaggedText:
     text, spans = join_words(words)
     return TaggedText(text, tuple(spans), tuple(tags))
+
+
+def test_a_teachers_tags_are_learnt_at_the_first_token_of_each_word(lettered: LoadedTagger) -> None:
+    data = Split([tagged(["ab", "c"], ["B-food", "O"]), tagged(["abc"], ["B-music"])], "two texts")
+    objective = TaggerObjective(lettered, data, data, TrainSettings(distill_weight=1.0))
+    objective.learn_from(lettered)
+    batch = objective.rows.collate(objective.rows.rows)
+    with torch.no_grad():
+        found = objective.network().eval()(**batch)
+    assert found["loss"].item() == pytest.approx(0, abs=1e-6)  # its own teacher
+    labels, mask = batch["labels"], batch["attention_mask"]
+    for labelled in (False, True):
+        changed = (
+            found["logits"]
+            + torch.where((labels != IGNORED) == labelled, 1.0, 0.0)[..., None] * torch.eye(5)[0]
+        )
+        loss = objective.imitation(changed, batch["taught"], labels, mask).item()
+        assert (loss > 0.01) == labelled
 
 
 def labels_of(rows: TaggedRows) -> list[list[str]]:
