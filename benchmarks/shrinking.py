@@ -1,6 +1,6 @@
 """Shrink a trained banking77 model: layers, the teacher's share, and the vocabulary; accuracy, size and speed of each.
 
-    python -m benchmarks.shrinking [--teacher FOLDER] [--work FOLDER] [--only NAME ...] [--no-bench]
+    python -m benchmarks.shrinking [--teacher FOLDER] [--work FOLDER] [--only NAME ...] [--stages train measure time]
 
 `--teacher` is a folder that `python -m benchmarks.banking77 --methods full` made. A variant whose folder has a run/ is
 not trained again. Results of variants are added to benchmarks/results/shrinking.json.
@@ -20,6 +20,7 @@ ALONE = ("--set", "train.distill_from=")  # without the teacher
 LONG = ("--set", "train.epochs=8")
 CUT = ("--vocabulary", "data")
 TEACHER = "teacher"
+STAGES = ("train", "measure", "time")
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # by name: the model that is shrunk, and how
     "vocabulary": (TEACHER, CUT),
     "layers 0,2,5": (TEACHER, ("--layers", "3")),
@@ -87,14 +88,16 @@ def train(name: str, work: Path, teacher: Path) -> None:
         ftool("shrink", folder_of(source, work, teacher), "-o", folder, *flags)
 
 
-def exported(folder: Path, precision: str, teacher: Path, truth: Any, bench: bool) -> dict[str, Any]:
-    """Export a variant, measure its bundle, and time it against the teacher's int8 bundle."""
-    report = ftool("export", folder, "--precision", precision, "--max-drop", "0.02")
-    result = {"megabytes": report["bytes"] / 1e6, **compared(right(folder, "bundle"), truth)}
-    kept = folder / f"bundle_{precision}"
-    shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(folder / "bundle", kept)
-    return result | (timed(kept, teacher) if bench else {})
+def measured(name: str, folder: Path, truth: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Return the accuracy of a variant and of its bundles, which are kept beside each other."""
+    result: dict[str, Any] = {"run": compared(right(folder, "run"), truth)}
+    for precision in EXPORTED.get(name, ()):
+        report = ftool("export", folder, "--precision", precision, "--max-drop", "0.02")
+        result[precision] = {"megabytes": report["bytes"] / 1e6, **compared(right(folder, "bundle"), truth)}
+        kept = folder / f"bundle_{precision}"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(folder / "bundle", kept)
+    return result
 
 
 def timed(bundle: Path, teacher: Path) -> dict[str, Any]:
@@ -123,27 +126,34 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, default=Path("models/banking77/full"))
     parser.add_argument("--work", type=Path, default=Path("models/shrinking"))
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
-    parser.add_argument("--train-only", action="store_true", help="leave bundles and times to a later call")
-    parser.add_argument("--no-bench", action="store_true", help="leave out the times")
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        choices=STAGES,
+        default=STAGES,
+        help="times need a machine that does nothing else",
+    )
     options = parser.parse_args()
-    for name in options.only:
-        train(name, options.work, options.teacher)
-    if options.train_only:
-        return
-    teacher = options.work / TEACHER  # a copy, which gets a bundle of its own
-    if not (teacher / "bundle").exists():
-        shutil.copytree(options.teacher, teacher, dirs_exist_ok=True)
-        ftool("export", teacher, "--precision", "int8")
-    truth = right(teacher, "run")
     file = RESULTS / "shrinking.json"
     results = json.loads(file.read_text()) if file.exists() else {}
-    results[TEACHER] = {kind: compared(right(teacher, kind), truth) for kind in ("run", "bundle")}
+    teacher = options.work / TEACHER  # a copy, which gets a bundle of its own
+    if "measure" in options.stages:
+        if not (teacher / "bundle").exists():
+            shutil.copytree(options.teacher, teacher, dirs_exist_ok=True)
+            ftool("export", teacher, "--precision", "int8")
+        truth = right(teacher, "run")
+        results[TEACHER] = {kind: compared(right(teacher, kind), truth) for kind in ("run", "bundle")}
     for name in options.only:
         folder = folder_of(name, options.work, options.teacher)
-        results[name] = {"run": compared(right(folder, "run"), truth)}
-        for precision in EXPORTED.get(name, ()):
-            results[name][precision] = exported(folder, precision, teacher, truth, bench=not options.no_bench)
-        show(name, results[name])
+        if "train" in options.stages:
+            train(name, options.work, options.teacher)
+        if "measure" in options.stages:
+            results[name] = measured(name, folder, truth)
+        if "time" in options.stages:
+            for precision in EXPORTED.get(name, ()):
+                results[name][precision] |= timed(folder / f"bundle_{precision}", teacher)
+        if name in results:
+            show(name, results[name])
     write_result("shrinking", results)
 
 
