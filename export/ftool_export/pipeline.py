@@ -24,6 +24,7 @@ from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import widest_activation
+from ftool_export.passes.quantize_static import measured_levels
 from ftool_export.passes.smooth_activations import smoothing_multipliers
 from ftool_export.precision_plans import PrecisionPlan, precision_plan
 from ftool_export.quantization import quantize, tidy
@@ -94,12 +95,15 @@ def _plan_settings(
 ) -> PassSettings:
     """Return the settings of the plan's passes, with what the plan needs to know about the examples' activations."""
     passes = plan.settings(settings.passes)
-    if not (plan.smooth or plan.feedback):
+    if not (plan.smooth or plan.feedback or plan.calibrate):
         return passes
     found = input_statistics(source.models, loaded, examples.inputs, passes.smallest)
     if plan.smooth:
         peaks = {name: one.peaks for name, one in found.items()}
         passes = replace(passes, smoothing=smoothing_multipliers(peaks))
+    if plan.calibrate:
+        ranges = {name: (one.lowest, one.highest) for name, one in found.items()}
+        passes = replace(passes, inputs=measured_levels(ranges, passes.smoothing))
     if plan.feedback:
         passes = replace(passes, grams={name: one.gram for name, one in found.items()})
     return passes

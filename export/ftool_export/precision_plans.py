@@ -11,8 +11,9 @@ from ftool_export.passes.quantize_blocks import QuantizeBlocks, QuantizeNibbles
 from ftool_export.passes.quantize_matmul import QuantizeMatMul
 from ftool_export.passes.quantize_products import QuantizeProducts
 from ftool_export.passes.quantize_rows import QuantizeRows
+from ftool_export.passes.quantize_static import QuantizeStatic
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.precisions import PrecisionName
+from ftool_runtime.bundle.precisions import PRECISIONS, PrecisionName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class PrecisionPlan:
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
         smooth: whether activations are first smoothed: outliers are scaled down, and weights are scaled up to match.
         feedback: whether weights are rounded with error feedback, on the inputs that they have in real examples.
+        calibrate: whether activation scales are constants, measured on real examples.
         keep_output: whether the layer that computes a graph's output is left to `quantize_left_out`.
         rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
         drop_mask: whether the graphs take no attention mask, because inputs run singly and have no padding.
@@ -43,6 +45,7 @@ class PrecisionPlan:
     quantize_left_out: type[QuantizeProducts] | None = None
     smooth: bool = False
     feedback: bool = False
+    calibrate: bool = False
     keep_output: bool = False
     rows_share_scale: bool = False
     drop_mask: bool = False
@@ -89,6 +92,28 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             feedback=True,
             rows_share_scale=True,
             drop_mask=True,
+            search=True,
+        ),
+        # One activation scale per row: slower for one text, but texts can run together.
+        "int8-rows": PrecisionPlan(
+            summary=_INT8_SUMMARY.format(activations="row"),
+            closer="w8",
+            quantize_products=QuantizeRows,
+            quantize_left_out=QuantizeBlocks,
+            smooth=True,
+            feedback=True,
+            search=True,
+        ),
+        # Activation scales are constants: the fastest for texts in bulk, if they are like the export's examples.
+        "int8-static": PrecisionPlan(
+            summary="weights in 7-bit signed integers per channel, activations in 8 bits with scales measured at "
+            "export, embeddings in 8 bits per row.",
+            closer="int8-rows",
+            quantize_products=QuantizeStatic,
+            quantize_left_out=QuantizeBlocks,
+            smooth=True,
+            feedback=True,
+            calibrate=True,
             search=True,
         ),
         "w8": PrecisionPlan(
@@ -162,7 +187,8 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
     """
     plans: Mapping[str, PrecisionPlan] = {**PLANS[family]}
     if name not in plans:
-        raise ExportError(f"unknown precision {name!r}; choose one of {', '.join(plans)}")
+        problem = "this kind of model has no" if name in PRECISIONS else "unknown"
+        raise ExportError(f"{problem} precision {name!r}; choose one of {', '.join(plans)}")
     plan = plans[name]
     if device in plan.devices:
         return plan

@@ -2,7 +2,7 @@
 
 Quantisation may change answers far more than a damaged weight does, so a comparison with torch's answers can't detect
 the damage. Nor do answers depend on the embeddings of tokens that no example contains. But an export is deterministic:
-the same checkpoint, precision and smoothing give the same graph. See docs/adr/0010.
+the same checkpoint, precision, smoothing and activation scales give the same graph. See docs/adr/0010.
 """
 
 import shutil
@@ -26,6 +26,7 @@ from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
 from ftool_export.passes.quantize_matmul import INT8
+from ftool_export.passes.quantize_static import INPUT_SCALE, INPUT_ZERO, InputLevels
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
 from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PrecisionPlan, plan_of
@@ -64,8 +65,8 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
     Args:
         loaded: the checkpoint.
         manifest: the bundle's manifest.
-        stored: the bundle's graphs, from which the smoothing multipliers and the levels that were rounded with error
-            feedback are read.
+        stored: the bundle's graphs, from which the smoothing multipliers, constant activation scales, and the levels
+            that were rounded with error feedback are read.
         examples: inputs of the checkpoint's task.
 
     Raises:
@@ -79,6 +80,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
         left_out=frozenset(manifest.precision.left_out),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
+        inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
         levels=_levels_of(stored.values()) if plan.feedback else {},
     )
     source = capture_source(loaded, examples.inputs, passes)
@@ -97,6 +99,13 @@ def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
         if name.endswith(RECIPROCAL) and value.const_value is not None:
             found[name.removesuffix(RECIPROCAL)] = value.const_value.numpy()
     return found
+
+
+def input_levels_of(model: ir.Model) -> dict[str, InputLevels]:
+    """Return the levels of products' inputs stored in a graph with constant activation scales, by the weight's name."""
+    arrays = _arrays(model)
+    names = [name.removesuffix(INPUT_SCALE) for name in arrays if name.endswith(INPUT_SCALE)]
+    return {name: InputLevels(arrays[name + INPUT_SCALE], arrays[name + INPUT_ZERO]) for name in names}
 
 
 def _levels_of(models: Iterable[ir.Model]) -> dict[str, NDArray[Any]]:

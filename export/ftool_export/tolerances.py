@@ -41,6 +41,8 @@ _FP32: Final = Tolerance(
 # One activation scale per tensor: an outlier can change a single text a lot, so max_difference is wide and agreement
 # covers the other texts. Texts run one at a time, so batching changes nothing at all.
 _INT8: Final = Tolerance(agreement=0.95, max_difference=0.75, batch_effect=0.0)
+# One activation scale per row: an outlier can change the texts that contain it, as in int8, but texts run together.
+_INT8_ROWS: Final = replace(_INT8, batch_effect=_REORDERED_SUMS)
 # One scale for every 32 activations, so an outlier affects only its own block.
 _W8: Final = Tolerance(agreement=0.985, max_difference=0.25, batch_effect=_REORDERED_SUMS)
 # Weights in 4 bits, rounded so that errors cancel out, move answers about as far as int8's activations.
@@ -50,17 +52,23 @@ TOLERANCES: Final = MappingProxyType(
     {
         ("labels", "fp32"): _FP32,
         ("labels", "int8"): _INT8,
+        ("labels", "int8-rows"): _INT8_ROWS,
+        ("labels", "int8-static"): _INT8_ROWS,
         ("labels", "w8"): _W8,
         ("labels", "w4"): _W4,
         # One token more or less makes a different span, but hardly changes the metric.
         ("spans", "fp32"): _FP32,
         ("spans", "int8"): replace(_INT8, agreement=0.85),
+        ("spans", "int8-rows"): replace(_INT8_ROWS, agreement=0.85),
+        ("spans", "int8-static"): replace(_INT8_ROWS, agreement=0.85),
         ("spans", "w8"): replace(_W8, agreement=0.95),
         ("spans", "w4"): replace(_W4, agreement=0.85),
         # The nearest of hundreds of vectors is often hardly nearer than the second: agreement is 0.94 and 0.95 on
         # policyqa.
         ("vectors", "fp32"): _FP32,
         ("vectors", "int8"): replace(_INT8, agreement=0.85),
+        ("vectors", "int8-rows"): replace(_INT8_ROWS, agreement=0.85),
+        ("vectors", "int8-static"): replace(_INT8_ROWS, agreement=0.85),
         ("vectors", "w8"): replace(_W8, agreement=0.95),
         ("vectors", "w4"): replace(_W4, agreement=0.85),
         # A token may differ only if torch's two best logits are equal up to rounding.

@@ -9,7 +9,6 @@ from ftool_export.examples.comparison import BatchEffect, Comparison, Examinatio
 from ftool_export.gate import Check, Verdict, advise, examination_checks, judge
 from ftool_export.precision_plans import precision_plan
 from ftool_export.tolerances import chance_agreement, metric_allowance, tolerance_for
-from ftool_runtime.bundle.precisions import PRECISIONS
 
 VERDICT = Verdict(
     passed=True,
@@ -108,12 +107,6 @@ def test_chance_agreement_is_the_binomial_quantile() -> None:
         0.9 - 2.326 * (0.09 / 50_000) ** 0.5, abs=1e-4
     )  # normal
     assert chance_agreement(1.0, 8) == 1.0  # fp32 has nothing to leave to chance
-
-
-def test_every_kind_of_answer_has_limits_in_every_precision() -> None:
-    for kind in ("labels", "spans", "vectors", "text"):
-        for precision in PRECISIONS:
-            assert tolerance_for(kind, precision).agreement > 0.8  # type: ignore[arg-type]
 
 
 def test_the_json_names_the_checks_that_parity_would_fail() -> None:

@@ -65,7 +65,7 @@ def failed(report: ParityReport) -> set[str]:
     return set(report.to_json()["failed"])
 
 
-@pytest.mark.parametrize("precision", ["int8", "w8", "w4"])
+@pytest.mark.parametrize("precision", ["int8", "int8-rows", "int8-static", "w8", "w4"])
 def test_an_honest_bundle_is_the_derived_graph_bit_for_bit_on_the_same_machine(
     exported: Exported, bert: Path, texts: list[str], precision: str
 ) -> None:

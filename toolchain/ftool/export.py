@@ -17,6 +17,7 @@ from ftool.tasks.registry import find_task, tasks_taking
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
 from ftool_export.pipeline import export
+from ftool_export.precision_plans import precision_plan
 from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import Manifest
@@ -59,11 +60,16 @@ def export_any(
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, a fact is not one of the task's, or the export fails; an
-            existing bundle is then kept.
+            existing bundle is then kept. Also if the precision measures activations and there is no data.
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
     settings = export_settings(replace(wanted, precision=precision), bundle, name)
     loaded, examples = _load_any(checkpoint, row, data, "validation", facts or {})
+    if data is None and precision_plan(precision, settings.device, loaded.family).calibrate:
+        raise InputError(
+            f"{precision} measures activations on your texts, and would cut off those that ftool's own do not reach: "
+            "name data with --data, or use --precision int8-rows"
+        )
     return export(settings, named_base(loaded, base), examples)
 
 

@@ -30,15 +30,24 @@ class InputStatistics:
     """Statistics of the inputs of all products that share a weight.
 
     Attributes:
-        peaks: the largest absolute value in each input channel, float32 (inputs,).
+        lowest: the lowest value in each input channel, float32 (inputs,).
+        highest: the highest value in each input channel, float32 (inputs,).
         gram: the sum of x xᵀ over all tokens' inputs x, float32 (inputs, inputs).
     """
 
-    peaks: NDArray[np.float32]
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
     gram: NDArray[np.float32]
 
     def __add__(self, other: "InputStatistics") -> "InputStatistics":
-        return InputStatistics(np.maximum(self.peaks, other.peaks), self.gram + other.gram)
+        lowest, highest = np.minimum(self.lowest, other.lowest), np.maximum(self.highest, other.highest)
+        return InputStatistics(lowest, highest, self.gram + other.gram)
+
+    @property
+    def peaks(self) -> NDArray[np.float32]:
+        """The largest absolute value in each input channel, float32 (inputs,)."""
+        peaks: NDArray[np.float32] = np.maximum(np.abs(self.lowest), np.abs(self.highest))
+        return peaks
 
 
 def input_statistics(
@@ -101,7 +110,7 @@ class _Watched:
         """Add the inputs of the products in `outputs`, float32 (..., inputs)."""
         for name, weights in self._weights.items():
             rows = outputs[name].reshape(-1, outputs[name].shape[-1])
-            new = InputStatistics(np.abs(rows).max(axis=0), rows.T @ rows)
+            new = InputStatistics(rows.min(axis=0), rows.max(axis=0), rows.T @ rows)
             for weight in weights:
                 self.found[weight] = self.found[weight] + new if weight in self.found else new
 

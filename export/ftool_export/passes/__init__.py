@@ -36,6 +36,11 @@ class PassSettings:
     # By the name of each weight that is rounded with error feedback, XᵀX of its products' inputs X, float32 (inputs,
     # inputs). Other weights are rounded to the nearest level.
     grams: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
+    # By the name of each weight, the levels of its products' input: the step, float32, and the integer that represents
+    # 0, uint8. Only passes with constant activation scales read them.
+    inputs: Mapping[str, tuple[NDArray[np.float32], NDArray[np.uint8]]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     # By name, levels of products' weights that an earlier export has found with error feedback, which are taken where
     # they are the nearest levels or their neighbours.
     levels: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))

@@ -2,5 +2,5 @@
 
 from typing import Final, Literal, get_args
 
-PrecisionName = Literal["fp32", "int8", "w8", "w4"]
+PrecisionName = Literal["fp32", "int8", "int8-rows", "int8-static", "w8", "w4"]
 PRECISIONS: Final[tuple[PrecisionName, ...]] = get_args(PrecisionName)

@@ -54,7 +54,7 @@ def test_all_precisions_answer_as_torch_does(
     source = capture_of(architecture)  # raises where a logit is 1e-4 or more from torch's
     assert source.attention == attention
     assert source.contracts["model"].operators == {"MultiHeadAttention": 2 if attention == "fused" else 0}
-    for name in ("int8", "w8"):
+    for name in ("int8", "int8-rows", "w8"):
         plan = PLANS["encoder"][name]
         assert plan.quantize_products is not None
         graph = quantize(source, plan, tiny).models["model"]

@@ -217,6 +217,18 @@ def test_golden_texts_are_of_the_data_only_when_asked_for(model: Path, topics: P
     assert recipe.export.golden == "data"
 
 
+def test_ranges_of_activations_are_measured_on_data_or_not_at_all(
+    model: Path, topics: Path, tmp_path: Path
+) -> None:
+    arguments = ("--checkpoint", model / "run", "-o", tmp_path / "b", "--precision", "int8-static")
+    refused = ftool("export", *arguments)
+    assert refused.exit_code == 2
+    assert "name data with --data, or use --precision int8-rows" in refused.stderr
+    assert not (tmp_path / "b").exists()
+    assert ftool("export", *arguments, "--data", topics, "--allow-drift").exit_code == 0
+    assert Manifest.read(tmp_path / "b").precision.name == "int8-static"
+
+
 def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: Path) -> None:
     result = ftool("export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--data", topics, "--json")
     assert result.exit_code == 0, result.output
