@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
@@ -18,16 +18,17 @@ from ftool_export.examples.base import Examples
 from ftool_export.examples.comparison import LatencyCall
 from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import golden_evidence, make_golden
-from ftool_export.graph.activations import input_statistics
+from ftool_export.graph.activations import InputStatistics, input_statistics
 from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import widest_activation
+from ftool_export.passes.move_scales import input_divisors, measured_moves
 from ftool_export.passes.quantize_static import measured_levels
 from ftool_export.passes.smooth_activations import smoothing_multipliers
 from ftool_export.precision_plans import PrecisionPlan, precision_plan
-from ftool_export.quantization import quantize, tidy
+from ftool_export.quantization import move_scales, quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
@@ -62,7 +63,7 @@ def export(
     if not examples.inputs:
         raise ExportError("there are no examples to compare the bundle on; name data that has some")
     source = captured or capture_source(loaded, examples.inputs, settings.passes)
-    passes = _plan_settings(settings, plan, loaded, examples, source)
+    source, passes = _prepare(settings, plan, loaded, examples, source)
     left_out: tuple[str, ...] = ()
     manifest = None
     try:
@@ -86,18 +87,31 @@ def export(
     )
 
 
-def _plan_settings(
-    settings: ExportSettings,
-    plan: PrecisionPlan,
-    loaded: LoadedModel,
-    examples: Examples,
-    source: Graphs,
-) -> PassSettings:
-    """Return the settings of the plan's passes, with what the plan needs to know about the examples' activations."""
+def _prepare(
+    settings: ExportSettings, plan: PrecisionPlan, loaded: LoadedModel, examples: Examples, source: Graphs
+) -> tuple[Graphs, PassSettings]:
+    """Return the fp32 graphs to quantise, and the passes' settings with what the plan needs to know of activations."""
     passes = plan.settings(settings.passes)
-    if not (plan.smooth or plan.feedback or plan.calibrate):
-        return passes
+    if plan.quantize_products is None:
+        return source, passes
     found = input_statistics(source.models, loaded, examples.inputs, passes.smallest)
+    peaks = {name: one.peaks for name, one in found.items()}
+    models = source.models.values()
+    moved = {name: one for model in models for name, one in measured_moves(model, peaks).items()}
+    divisors = {name: one for model in models for name, one in input_divisors(model, moved).items()}
+    if moved:
+        log.info(
+            "scales of %d layers' channels are moved, because a few are far larger than others", len(moved)
+        )
+    found = {name: one.divided(divisors[name]) if name in divisors else one for name, one in found.items()}
+    passes = _measured(replace(passes, moved=moved), plan, found)
+    return move_scales(source, passes), passes
+
+
+def _measured(
+    passes: PassSettings, plan: PrecisionPlan, found: Mapping[str, InputStatistics]
+) -> PassSettings:
+    """Return `passes` with what the plan needs to know of the products' inputs."""
     if plan.smooth:
         peaks = {name: one.peaks for name, one in found.items()}
         passes = replace(passes, smoothing=smoothing_multipliers(peaks))

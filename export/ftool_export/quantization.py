@@ -16,6 +16,7 @@ from ftool_export.passes.fold_transposes import FoldTransposes
 from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
 from ftool_export.passes.gemm_to_matmul import GemmToMatMul
 from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers, output_layer
+from ftool_export.passes.move_scales import MoveScales
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
 from ftool_export.passes.quantize_blocks import QuantizeBlocks
@@ -58,6 +59,17 @@ def tidy(graphs: Graphs, settings: PassSettings) -> Graphs:
         log.debug("%s: %s", stage, "modified" if any(modified) else "nothing to do")
         graphs = graphs.checked(stage, quantized=False, run=any(modified))
     return graphs
+
+
+def move_scales(graphs: Graphs, settings: PassSettings) -> Graphs:
+    """Return copies of the fp32 graphs with scales moved between layers, or the graphs if nothing is to be moved.
+
+    Raises:
+        GuardError: the graphs' outputs are no longer torch's.
+    """
+    if not settings.moved:
+        return graphs
+    return _applied(MoveScales(settings.moved), graphs.clone(), quantized=False)
 
 
 def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:

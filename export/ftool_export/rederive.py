@@ -30,7 +30,7 @@ from ftool_export.passes.quantize_static import INPUT_SCALE, INPUT_ZERO, InputLe
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
 from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PrecisionPlan, plan_of
-from ftool_export.quantization import quantize
+from ftool_export.quantization import move_scales, quantize
 from ftool_export.report import StoredWeights
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -83,7 +83,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
         levels=_levels_of(stored.values()) if plan.feedback else {},
     )
-    source = capture_source(loaded, examples.inputs, passes)
+    source = move_scales(capture_source(loaded, examples.inputs, passes), passes)
     return Derived(source.models, quantize(source, plan, passes).models)
 
 

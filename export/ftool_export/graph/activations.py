@@ -43,6 +43,11 @@ class InputStatistics:
         lowest, highest = np.minimum(self.lowest, other.lowest), np.maximum(self.highest, other.highest)
         return InputStatistics(lowest, highest, self.gram + other.gram)
 
+    def divided(self, factors: NDArray[np.float32]) -> "InputStatistics":
+        """Return the statistics of the inputs divided by `factors`, float32 (inputs,)."""
+        gram = self.gram / factors / factors[:, None]
+        return InputStatistics(self.lowest / factors, self.highest / factors, gram)
+
     @property
     def peaks(self) -> NDArray[np.float32]:
         """The largest absolute value in each input channel, float32 (inputs,)."""

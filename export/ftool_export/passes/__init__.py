@@ -31,6 +31,8 @@ class PassSettings:
     smallest: int = 65_536  # products whose weight has fewer elements stay in fp32, because they gain nothing
     smallest_table: int = 1_048_576  # tables with fewer elements, such as positions, are fastest in fp32
     block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
+    # By the name of a weight, by which powers of two the channels that its product reads are divided, int8 (channels,).
+    moved: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: MappingProxyType({}))
     # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).
     smoothing: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
     # By the name of each weight that is rounded with error feedback, XᵀX of its products' inputs X, float32 (inputs,
@@ -51,9 +53,10 @@ class PassSettings:
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, Any]:
         """Return the settings to record in a bundle's evidence, so that the bundle's graphs can be derived again."""
-        return {name: getattr(self, name) for name in _RECORDED}
+        moved = {name: _nonzero(exponents) for name, exponents in self.moved.items()}
+        return {**{name: getattr(self, name) for name in _RECORDED}, "moved": moved}
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any] | None) -> Self | None:
@@ -61,7 +64,24 @@ class PassSettings:
 
         Older bundles have no such record; for them `values` is None, and so is the result.
         """
-        return None if values is None else cls(**{name: values[name] for name in _RECORDED})
+        if values is None:
+            return None
+        moved = {name: _dense(pairs) for name, pairs in values.get("moved", {}).items()}
+        return cls(**{name: values[name] for name in _RECORDED}, moved=moved)
+
+
+def _nonzero(exponents: NDArray[np.int8]) -> dict[str, Any]:
+    """Return an array, most of whose numbers are 0, as its length and the others by their position."""
+    others = {str(place): int(exponents[place]) for place in np.flatnonzero(exponents)}
+    return {"channels": len(exponents), "exponents": others}
+
+
+def _dense(recorded: Mapping[str, Any]) -> NDArray[np.int8]:
+    """Return the array that `_nonzero` recorded."""
+    exponents = np.zeros(recorded["channels"], dtype=np.int8)
+    for place, exponent in recorded["exponents"].items():
+        exponents[int(place)] = exponent
+    return exponents
 
 
 def use_microsoft_operators(model: ir.Model) -> None:
