@@ -85,15 +85,15 @@ def test_answers_that_differ_from_torch_are_refused(source: Graphs, graph: ir.Mo
 
 def test_a_swapped_scale_is_refused(source: Graphs, tiny: PassSettings) -> None:
     plan = PLANS["encoder"]["int8"]
-    quantized = quantize(source, plan, tiny).models["model"]
-    for node in quantized.graph:
+    quantized = quantize(source, plan, tiny)
+    for node in quantized.models["model"].graph:
         if node.op_type == "DynamicQuantizeMatMul":
             scale = node.inputs[2]
             assert scale is not None
             assert scale.const_value is not None
             scale.const_value = ir.tensor(scale.const_value.numpy() * np.float32(3))
     with pytest.raises(GuardError, match="logits are off by"):
-        check_answers("quantize_matmul", {"model": quantized}, source.probes, quantized=True)
+        check_answers("quantize_matmul", quantized.models, quantized.probes, quantized=True)
 
 
 def test_products_left_in_fp32_are_refused_unless_named(source: Graphs) -> None:
