@@ -13,7 +13,8 @@ import dataclasses
 from pathlib import Path
 
 from benchmarks.commands import DATA, ftool, write_result
-from ftool.bench.engines import Engine, EngineProcess
+from benchmarks.peer_engine import PeerEngine
+from ftool.bench.engines import EngineProcess
 from ftool.bench.measure import BenchSettings
 from ftool.bench.report import sentences, table
 from ftool.bench.run import Placement, bench, engines_of
@@ -21,21 +22,6 @@ from ftool.data.load import load_dataset
 from ftool.recipe.recipe import Recipe
 from ftool.terminal import format_table
 from ftool.workspace import ModelFolder
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PeerEngine(Engine):
-    """An engine that runs optimum_worker.py with the Python interpreter `python`."""
-
-    python: Path
-
-    def command(self) -> list[str]:
-        """Return the command line that starts the engine's worker process."""
-        return [
-            str(self.python),
-            str(Path(__file__).with_name("optimum_worker.py")),
-            self.spec(),
-        ]
 
 
 def main() -> None:
@@ -60,6 +46,7 @@ def main() -> None:
         files=(),
         threads=bundle.threads,
         python=options.python.absolute(),
+        worker="optimum_worker.py",
     )
     with EngineProcess(peer, "exports and quantises now, so that no cold start includes it"):
         quantized = folder.run.with_name("optimum-int8").resolve()

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftool.bench.contention import Contention
 from ftool.bench.engines import Engine, EngineProcess
 from ftool.bench.html_report import write_html
 from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
@@ -47,6 +48,7 @@ def report(tmp_path: Path) -> BenchReport:
         ),
     }
     return BenchReport(
+        contention=Contention(elapsed=10.0, busy=10.0, own=9.9),
         subject="quick",
         timings=timings,
         machine={"cpu": "Some & Other", "cpu_features": ["avx2"]},
@@ -71,7 +73,8 @@ def test_the_json_has_the_promised_keys(report: BenchReport) -> None:
     data = json.loads(json.dumps(report.to_json()))
     assert data["machine"]["cpu"] == "Some & Other"
     for one in data["engines"].values():
-        assert set(one["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+        assert set(one["latency_ms"]) == {"p50", "p90", "p95", "p99", "p99.9"}
+        assert set(one["latency_interval_ms"]) == set(one["latency_ms"])
         assert {"throughput_per_s", "cold_start_ms", "peak_memory_mb"} <= set(one)
     assert {"latency_p50", "throughput"} <= set(data["ratios"]["<slow>"])
     assert "quick" not in data["ratios"]

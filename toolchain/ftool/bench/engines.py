@@ -100,6 +100,12 @@ class EngineProcess:
         """Return the time, in seconds, to answer all texts in one call."""
         return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
 
+    def served(self, texts: list[Text], rate: float, seed: int) -> list[float]:
+        """Answer texts that arrive at random, `rate` a second; return the milliseconds from arrival to answer."""
+        request = {"do": "server", "texts": texts, "rate": rate, "seed": seed}
+        found: list[float] = self.ask(request)["latencies_ms"]
+        return found
+
     def describe(self) -> dict[str, Any]:
         """Return `peak_memory_mb` of the process, and `versions` of the packages that the process has imported."""
         return self.ask({"do": "describe"})

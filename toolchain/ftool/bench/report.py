@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ftool.bench.measure import BenchSettings, Timings
+from ftool.bench.contention import Contention, spread_of
+from ftool.bench.measure import PERCENTILES, BenchSettings, Timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,7 @@ class BenchReport:
 
     subject: str  # name of the bundle's engine, which ratios compare with the other engines
     timings: Mapping[str, Timings]
+    contention: Contention
     machine: Mapping[str, Any]
     settings: BenchSettings
     task: str
@@ -40,6 +42,10 @@ class BenchReport:
             "size": compared.engine.size_mb / bundle.engine.size_mb,
         }
 
+    def spread(self) -> float:
+        """Return how much longer the slowest round took than the fastest: the largest share of all engines."""
+        return max(spread_of(one.round_p50_ms()) for one in self.timings.values())
+
     def ratios(self) -> dict[str, dict[str, Any]]:
         """Return the result of `ratio` for every engine except the bundle, by engine name."""
         return {name: self.ratio(name) for name in self.timings if name != self.subject}
@@ -52,6 +58,7 @@ class BenchReport:
             "examples": self.examples,
             "subject": self.subject,
             "machine": dict(self.machine),
+            "contention": self.contention.to_json(self.spread()),
             "settings": asdict(self.settings),
             "engines": {name: engine_json(timings) for name, timings in self.timings.items()},
             "ratios": self.ratios(),
@@ -62,6 +69,8 @@ def engine_json(timings: Timings) -> dict[str, Any]:
     """Return one engine's figures as JSON; units are milliseconds, texts per second and MB (10^6 bytes)."""
     return {
         "latency_ms": timings.percentiles_ms(),
+        "latency_interval_ms": timings.percentile_intervals_ms(),
+        **({"served_ms": served} if (served := timings.served_percentiles_ms()) else {}),
         **timings.generation(),
         "throughput_per_s": statistics.median(timings.throughput_per_s),
         "cold_start_ms": statistics.median(timings.cold_start_ms),
@@ -80,13 +89,14 @@ def engine_json(timings: Timings) -> dict[str, Any]:
     }
 
 
+def _latency(percentile: str) -> tuple[str, str, "Figure"]:
+    return f"one text at a time, {percentile}", "ms", lambda engine: engine["latency_ms"][percentile]
+
+
 Figure = Callable[[Mapping[str, Any]], float]
 
 ROWS: tuple[tuple[str, str, Figure], ...] = (
-    ("one text at a time, p50", "ms", lambda e: e["latency_ms"]["p50"]),
-    ("one text at a time, p90", "ms", lambda e: e["latency_ms"]["p90"]),
-    ("one text at a time, p95", "ms", lambda e: e["latency_ms"]["p95"]),
-    ("one text at a time, p99", "ms", lambda e: e["latency_ms"]["p99"]),
+    *(_latency(f"p{percentile}") for percentile in PERCENTILES),
     ("all texts in one call", "texts/s", lambda e: e["throughput_per_s"]),
     ("process start to first answer", "ms", lambda e: e["cold_start_ms"]),
     ("peak memory", "MB", lambda e: e["peak_memory_mb"]),
@@ -105,11 +115,20 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
     engines = report["engines"]
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
-        rows.append([f"{title} ({unit})", *(f"{figure(engine):,.1f}" for engine in engines.values())])
+        rows.append([f"{title} ({unit})", *(_number(figure(engine)) for engine in engines.values())])
+    rate = report["settings"].get("rate")
+    if rate is not None:
+        for percentile in PERCENTILES:
+            found = (engine["served_ms"][f"p{percentile}"] for engine in engines.values())
+            rows.append([f"{rate:g} arriving a second, p{percentile} (ms)", *map(_number, found)])
     for key, title in GENERATION_ROWS:
         if all(key in engine for engine in engines.values()):
-            rows.append([title, *(f"{engine[key]:,.1f}" for engine in engines.values())])
+            rows.append([title, *(_number(engine[key]) for engine in engines.values())])
     return rows
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
@@ -125,5 +144,10 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     if busy:
         result.append(
             f"warning: {', '.join(busy)} used the processor while others were timed; the figures are disturbed"
+        )
+    if disturbed := report["contention"]["disturbed"]:
+        result.append(
+            f"warning: while the engines were timed, {' and '.join(disturbed)}; times are too long and "
+            "ratios less exact: time again on a quiet machine"
         )
     return result

@@ -129,9 +129,11 @@ def bench(
     """
     if not texts:
         raise BenchError("there are no texts to time the bundle on; choose a split that has some")
+    timings, contention = measure(engines, texts, settings)
     return BenchReport(
         subject=engines[0].name,
-        timings=measure(engines, texts, settings),
+        timings=timings,
+        contention=contention,
         machine=describe_machine(),
         settings=settings,
         task=task,

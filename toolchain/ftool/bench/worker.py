@@ -9,6 +9,9 @@ object of strings by field, or a conversation's list of messages:
                                               for generators also {"first_ms": [...], "tokens": [...]}: the time to
                                               each answer's first token, and its number of tokens
     {"do": "throughput", "texts": [...]}   -> {"seconds": ...}, all texts in one call
+    {"do": "server", "texts": [...], "rate": r, "seed": s}
+                                           -> {"latencies_ms": [...]}, from each text's arrival to its answer, if
+                                              r texts a second arrive at random and are answered one at a time
     {"do": "describe"}                     -> {"peak_memory_mb": ..., "versions": {...}}
 
 The process ends when its standard input ends. For the engine "bundle" it imports ftool_runtime but not PyTorch.
@@ -17,6 +20,7 @@ The process ends when its standard input ends. For the engine "bundle" it import
 import importlib.metadata
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -41,6 +45,7 @@ class Calls:
     first: Callable[[Any], object] | None = None
 
 
+_WAKING = 1e-3  # seconds; a sleeping process wakes up late by less
 TORCH_BATCH_SIZE = 32  # a usual batch size for evaluation; larger ones are not faster on a CPU
 
 
@@ -126,6 +131,24 @@ def timed(call: Callable[[Any], Any], text: Text) -> tuple[float, Any]:
     return (time.perf_counter() - start) * 1e3, result
 
 
+def served(call: Callable[[Any], Any], texts: list[Text], rate: float, seed: int) -> list[float]:
+    """Answer texts as they arrive, one at a time and in order; return the milliseconds from arrival to answer.
+
+    The times between arrivals are exponential with the mean 1 / `rate` seconds, as in MLPerf Inference's server
+    scenario (Reddi et al. 2020). A text that arrives while another is answered waits.
+    """
+    random_times, due, latencies = random.Random(seed), 0.0, []
+    start = time.perf_counter()
+    for text in texts:
+        due += random_times.expovariate(rate)
+        time.sleep(max(0.0, due - (time.perf_counter() - start) - _WAKING))
+        while time.perf_counter() - start < due:  # sleeping alone would oversleep
+            pass
+        call(text)
+        latencies.append((time.perf_counter() - start - due) * 1e3)
+    return latencies
+
+
 def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
     """Return the reply to one request; the module's docstring lists requests and replies."""
     if request["do"] == "first":
@@ -145,6 +168,8 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
         start = time.perf_counter()
         calls.many(request["texts"])
         return {"seconds": time.perf_counter() - start}
+    if request["do"] == "server":
+        return {"latencies_ms": served(calls.one, request["texts"], request["rate"], request["seed"])}
     from ftool_runtime.session.memory_usage import peak_memory_mb
 
     return {"peak_memory_mb": peak_memory_mb(), "versions": versions()}

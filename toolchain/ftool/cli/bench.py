@@ -1,5 +1,6 @@
 """`ftool bench`: time the bundle against torch."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,13 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.flags import RecipeFlags, recipe_for
-from ftool.cli.options import bundle_argument, echo_report, json_option, recipe_options, split_option
+from ftool.cli.options import (
+    Percentage,
+    bundle_argument,
+    echo_report,
+    json_option,
+    recipe_options,
+    split_option,
+)
 
 if TYPE_CHECKING:
     from ftool.bench.measure import BenchSettings
     from ftool.bench.worker import Text
     from ftool.tasks.base import Task
     from ftool.workspace import ModelFolder
+
+SLOWER = 0.1  # the default of --max-slowdown, as a share
 
 
 @click.command()
@@ -38,9 +48,15 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
               help="Texts per round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
+@click.option("--rate", type=float, metavar="TEXTS/S",
+              help="Also time texts that arrive at random, this many a second, and wait for each other.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
               help="Exit with status 1 unless the bundle's p50 latency is this many times better.")  # fmt: skip
+@click.option("--compare", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT.json",
+              help="An earlier report, such as reports/bench.json, to compare the speed with.")  # fmt: skip
+@click.option("--max-slowdown", type=Percentage(), metavar="PERCENT",
+              help="With --compare: exit with status 1 if slower than before by more; 10% by default.")  # fmt: skip
 @recipe_options
 @json_option
 def bench(
@@ -53,8 +69,11 @@ def bench(
     profile: str,
     rounds: int | None,
     texts_per_round: int | None,
+    rate: float | None,
     split: str,
     min_speedup: float | None,
+    compare: Path | None,
+    max_slowdown: float | None,
     flags: RecipeFlags,
     as_json: bool,
 ) -> None:
@@ -73,6 +92,7 @@ def bench(
     from ftool.bench.run import bench as run_bench
     from ftool.workspace import ModelFolder
 
+    earlier = _earlier(compare, max_slowdown)
     model = ModelFolder.around(folder)
     bundle = folder if model is None else model.require_bundle()
     compared = against or (("torch",) if model or checkpoint else ())
@@ -84,7 +104,7 @@ def bench(
     report = run_bench(
         engines,
         texts,
-        _settings(row, rounds=rounds, texts_per_round=texts_per_round),
+        _settings(row, rounds=rounds, texts_per_round=texts_per_round, rate=rate),
         task=row.name,
         split=source,
     )
@@ -94,11 +114,46 @@ def bench(
     page = report_file or (None if model is None else model.reports / "report.html")
     if page is not None:
         write_html(report, page)
-    slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
+    _add_slowdowns(data, earlier, SLOWER if max_slowdown is None else max_slowdown)
     echo_report(lambda: data, lambda: _report_text(data, page), as_json=as_json)
-    if slow:
-        click.echo(f"slower than --min-speedup {min_speedup} against {', '.join(slow)}", err=True)
+    if problems := _problems(data, min_speedup):
+        click.echo("\n".join(problems), err=True)
         raise SystemExit(1)
+
+
+def _earlier(compare: Path | None, max_slowdown: float | None) -> dict[str, Any] | None:
+    """Return the earlier report, read before anything is timed; None if there is none."""
+    if compare is None:
+        if max_slowdown is not None:
+            raise click.UsageError("--max-slowdown needs --compare, the earlier report")
+        return None
+    from ftool.bench.slowdown import read_report
+
+    return read_report(compare)
+
+
+def _add_slowdowns(data: dict[str, Any], earlier: dict[str, Any] | None, limit: float) -> None:
+    """Add the changes since the earlier report to a report, under "compared"; nothing without an earlier one."""
+    if earlier is None:
+        return
+    from ftool.bench.slowdown import slowdowns
+
+    data["compared"] = [
+        {
+            "figure": one.figure,
+            "slowdown": one.share,
+            "sentence": one.sentence(limit),
+            "passed": one.share <= limit,
+        }
+        for one in slowdowns(earlier, data)
+    ]
+
+
+def _problems(data: Mapping[str, Any], min_speedup: float | None) -> list[str]:
+    """Return a line for each limit that the bundle misses."""
+    slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
+    lines = [f"slower than --min-speedup {min_speedup} against {', '.join(slow)}"] if slow else []
+    return [*lines, *(one["sentence"] for one in data.get("compared", ()) if not one["passed"])]
 
 
 def _texts(
@@ -119,7 +174,7 @@ def _texts(
     return recipe.row, texts_to_time(recipe, split, bundle), split
 
 
-def _settings(task: "Task", **given: int | None) -> "BenchSettings":
+def _settings(task: "Task", **given: Any) -> "BenchSettings":
     """Return the task's default benchmark settings, with the values in `given` that are not None in their place."""
     from ftool.bench.measure import settings_for
 
@@ -130,4 +185,7 @@ def _report_text(data: dict[str, Any], page: Path | None) -> str:
     from ftool.bench.report import sentences, table
     from ftool.terminal import format_table
 
-    return "\n".join([format_table(table(data)), *sentences(data), *([f"report: {page}"] if page else [])])
+    changes = [one["sentence"] for one in data.get("compared", ())]
+    return "\n".join(
+        [format_table(table(data)), *sentences(data), *changes, *([f"report: {page}"] if page else [])]
+    )

@@ -6,6 +6,7 @@ The decorators pass these arguments to a command: `@folder_argument` and `@bundl
 """
 
 import json
+import math
 from argparse import Namespace
 from collections.abc import Callable
 from functools import wraps
@@ -209,3 +210,21 @@ def _generation_option(flag: Flag) -> Callable[..., Any]:
         metavar=flag.metavar,
         help=f"{flag.use.capitalize()}: {flag.help}.",
     )
+
+
+class Percentage(click.ParamType[float]):
+    """A share that is given in percent, such as 5%; the value is 0.05."""
+
+    name = "percentage"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share, 0.05 for "5%". Fails for anything but a number of at least 0 and a percent sign."""
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(str(value).removesuffix("%")) / 100
+        except ValueError:
+            share = -1.0
+        if not str(value).endswith("%") or not 0 <= share < math.inf:
+            self.fail(f"{value!r} is not a percentage; give one such as 5%", param, ctx)
+        return share
