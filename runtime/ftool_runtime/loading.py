@@ -1,30 +1,35 @@
 """`load`: load a bundle of any task, as an object of the model class for that task."""
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError, nearest
 from ftool_runtime.models.base import Model, describe_task
-from ftool_runtime.models.classifier import TextClassifier
-from ftool_runtime.models.embedder import Embedder
-from ftool_runtime.models.reader import Reader
-from ftool_runtime.models.regressor import MultiRegressor, TextRegressor
-from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
-from ftool_runtime.models.tagger import TokenTagger
-from ftool_runtime.models.text_generator import TextGenerator
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
 
-MODELS: Final[tuple[type[Model[Any, Any]], ...]] = (  # for a new kind of model, add one file and one row here
-    TextClassifier,
-    TextRegressor,
-    MultiRegressor,
-    TokenTagger,
-    Reader,
-    Embedder,
-    Seq2SeqGenerator,
-    TextGenerator,
+if TYPE_CHECKING:
+    from ftool_runtime.models.classifier import TextClassifier
+    from ftool_runtime.models.embedder import Embedder
+    from ftool_runtime.models.reader import Reader
+    from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
+    from ftool_runtime.models.tagger import TokenTagger
+    from ftool_runtime.models.text_generator import TextGenerator
+
+# For a new kind of model, add one file and one row here. A class is imported when none before it runs the bundle: a
+# classifier's first answer does not wait for the classes of generators.
+MODELS: Final = (
+    ("classifier", "TextClassifier"),
+    ("regressor", "TextRegressor"),
+    ("regressor", "MultiRegressor"),
+    ("tagger", "TokenTagger"),
+    ("reader", "Reader"),
+    ("embedder", "Embedder"),
+    ("seq2seq_generator", "Seq2SeqGenerator"),
+    ("text_generator", "TextGenerator"),
 )
 _own: list[type[Model[Any, Any]]] = []
 
@@ -47,7 +52,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> TextClassifier: ...
+) -> "TextClassifier": ...
 
 
 @overload
@@ -58,7 +63,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> TokenTagger: ...
+) -> "TokenTagger": ...
 
 
 @overload
@@ -69,7 +74,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> Reader: ...
+) -> "Reader": ...
 
 
 @overload
@@ -80,7 +85,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> Embedder: ...
+) -> "Embedder": ...
 
 
 @overload
@@ -91,7 +96,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> Seq2SeqGenerator: ...
+) -> "Seq2SeqGenerator": ...
 
 
 @overload
@@ -102,7 +107,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
-) -> TextGenerator: ...
+) -> "TextGenerator": ...
 
 
 @overload
@@ -153,7 +158,7 @@ def load(
     settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
     folder = Path(folder)
     manifest = Manifest.read(folder)
-    kind = next((kind for kind in (*MODELS, *_own) if kind.runs(manifest)), None)
+    kind = next((kind for kind in _kinds() if kind.runs(manifest)), None)
     if kind is None:
         raise BundleError(
             f"{folder} is for the task {manifest.task!r}, and this runtime knows {', '.join(_tasks())}; "
@@ -167,12 +172,19 @@ def load(
     return kind.open(folder, manifest, settings)
 
 
+def _kinds() -> Iterator[type[Model[Any, Any]]]:
+    """Yield the classes of models, ours before those that apps have registered."""
+    for module, name in MODELS:
+        yield getattr(import_module(f"ftool_runtime.models.{module}"), name)
+    yield from _own
+
+
 def _class_for(task: str) -> type[Model[Any, Any]]:
     """Return the first class that runs bundles of a task, which is the class that `load` promises to type checkers.
 
     Raises InputError for an unknown task.
     """
-    found = next((kind for kind in (*MODELS, *_own) if task in kind.tasks), None)
+    found = next((kind for kind in _kinds() if task in kind.tasks), None)
     if found is None:
         near = nearest(task, _tasks())
         hint = f"; did you mean {near!r}?" if near else ""
@@ -181,4 +193,4 @@ def _class_for(task: str) -> type[Model[Any, Any]]:
 
 
 def _tasks() -> list[str]:
-    return list(dict.fromkeys(task for kind in (*MODELS, *_own) for task in kind.tasks))
+    return list(dict.fromkeys(task for kind in _kinds() for task in kind.tasks))

@@ -107,6 +107,13 @@ def test_answering_loads_nothing_of_the_toolchain(shared_bundle: Path) -> None:
     assert not set(HEAVY) & set(python(code, str(shared_bundle)).split())
 
 
+def test_a_classifier_answers_without_the_classes_of_generators(shared_bundle: Path) -> None:
+    code = "import ftool_runtime as ft, sys; ft.load(sys.argv[1])('play'); print(*sys.modules)"
+    loaded = python(code, str(shared_bundle)).split()
+    assert "ftool_runtime.models.classifier" in loaded
+    assert not [name for name in loaded if name.startswith(("ftool_runtime.decoding", "ftool_runtime.chat"))]
+
+
 def test_importing_is_cheap() -> None:
     code = (
         "import time, numpy, onnxruntime; start = time.process_time(); import ftool_runtime; "
