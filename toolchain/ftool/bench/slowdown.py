@@ -35,15 +35,18 @@ class Slowdown:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Read an earlier report that `ftool bench` wrote. Raises BenchError if the file is not one."""
+    """Read an earlier report that `ftool bench` wrote. Raises BenchError if the file can't be read or is not one."""
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if report["subject"] in report["engines"] and isinstance(report["ratios"], dict):
             return report
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = f" ({error})" if isinstance(error, OSError) else ""
+    except OSError as error:
         raise BenchError(
-            f"{path}: not a report of ftool bench{why}; give its reports/bench.json or --json output"
+            f"{path} can't be read ({error.strerror}); give a report of ftool bench, such as reports/bench.json"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(
+            f"{path}: not a report of ftool bench; give its reports/bench.json or --json output"
         ) from error
     raise BenchError(
         f"{path}: its engines have no {report['subject']}; give reports/bench.json of ftool bench"
