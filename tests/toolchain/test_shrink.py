@@ -98,13 +98,14 @@ def test_the_base_keeps_the_name_and_the_licence_of_its_own_base(classifier: Pat
 
 def test_a_model_without_layers_ships_as_any_other(classifier: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
-    report = told("shrink", classifier, "-o", small, "--layers", 0, *QUICK, "--set", "export.precision=w8")
+    report = told("shrink", classifier, "-o", small, "--layers", 0, *QUICK)
     loaded, larger = (load_classifier(path / "run") for path in (small, classifier))
     assert loaded.config.model_type == "ngrams"
     assert (loaded.base, loaded.licence) == (larger.base, larger.licence)
     assert loaded.tokenizer.get_vocab() == larger.tokenizer.get_vocab()
     assert report["layers"] == {}
-    assert told("export", small)["gate"]["passed"]
+    exported = told("export", small)
+    assert (exported["precision"], exported["gate"]["passed"]) == ("w8", True)
     assert told("parity", small)["passed"]
     texts = ["the match", "a goal in the last minute of the match", "parliament"]
     with ft.load(small / "bundle") as model:
@@ -153,6 +154,15 @@ def test_an_existing_model_folder_is_kept(classifier: Path, tmp_path: Path) -> N
 def test_one_layer_can_be_named_by_its_place(classifier: Path, tmp_path: Path) -> None:
     report = told("shrink", classifier, "-o", tmp_path / "small", "--layers", "1,", "--no-train")
     assert report["layers"] == {"encoder.layer": [1]}
+
+
+def test_what_an_export_chooses_from_is_not_passed_on(classifier: Path, tmp_path: Path) -> None:
+    choose = ('export.shrink=["1"]', f'export.candidates=["{tmp_path}"]')
+    folder = Path(shutil.copytree(classifier, tmp_path / "model"))
+    Recipe.read(folder / "recipe.toml").with_overrides(choose).write(folder / "recipe.toml")
+    told("shrink", folder, "-o", tmp_path / "small", "--layers", "1", "--no-train")
+    export = Recipe.read(tmp_path / "small" / "recipe.toml").export
+    assert (export.shrink, export.candidates) == ((), ())
 
 
 def test_a_model_can_be_made_without_its_training(classifier: Path, tmp_path: Path) -> None:

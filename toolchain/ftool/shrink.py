@@ -12,6 +12,7 @@ from ftool.errors import RecipeError
 from ftool.evaluation.open_model import open_run
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
+from ftool.recipe.sections import is_default
 from ftool.train import keep_untrained, train
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
@@ -95,6 +96,7 @@ def shrink(
     assignments: Sequence[str] = (),
     untrained: bool = False,
     splits: Sequence[str] = ("train", "validation"),
+    recipe: Recipe | None = None,
 ) -> ShrinkReport:
     """Write a smaller version of the model in `folder` to the new model folder `smaller`, and train it.
 
@@ -113,6 +115,7 @@ def shrink(
         untrained: whether to stop before the training.
         splits: the splits whose tokens stay in the vocabulary. Validation can't judge the smaller vocabulary if its
             own texts have decided which tokens stay.
+        recipe: the recipe to start from; None for that of `folder`.
 
     Raises:
         FtoolError: the folder has no run/, neither layers nor tokens are to be dropped, the model can't be shrunk in
@@ -125,7 +128,7 @@ def shrink(
     new = ModelFolder(smaller)
     if new.recipe.exists():
         raise RecipeError(f"{new.recipe}: a recipe already exists; choose another folder")
-    recipe, run = Recipe.read(ModelFolder(folder).recipe), ModelFolder(folder).require_run()
+    recipe, run = recipe or Recipe.read(ModelFolder(folder).recipe), ModelFolder(folder).require_run()
     made = _smaller_recipe(recipe, folder, new, layers).with_overrides(tuple(assignments))
     loaded = recipe.row.load(run)
     before, tokens, used = _parameters(loaded.model), loaded.known_ids, None
@@ -170,8 +173,8 @@ def _smaller_recipe(
 ) -> Recipe:
     """Return the recipe of the smaller model: that of `folder` with the shrunk base.
 
-    If layers are dropped, `folder` is the teacher, and all weights are trained unless adapters are. Raises InputError
-    if no model of the task can do without layers.
+    If layers are dropped, `folder` is the teacher, and all weights are trained unless adapters are. What an export of
+    `folder` chooses from is left out. Raises InputError if no model of the task can do without layers.
     """
     distilled = layers is not None
     settings: dict[str, Any] = {"distill_from": None}
@@ -186,7 +189,10 @@ def _smaller_recipe(
             )
         settings |= {**_WITHOUT_LAYERS, "method": "full"}
     base = os.path.relpath(new.path / BASE)  # a relative path, so that the folder can be moved
-    return replace(recipe, base=base, train=replace(recipe.train, **settings))
+    export = replace(recipe.export, candidates=(), shrink=())
+    if layers == 0 and is_default(export.precision):
+        export = replace(export, precision="w8")  # texts run together, and int8 has nothing more to quantise
+    return replace(recipe, base=base, train=replace(recipe.train, **settings), export=export)
 
 
 def _parameters(network: Any) -> int:

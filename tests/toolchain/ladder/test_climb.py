@@ -200,6 +200,17 @@ def test_wrong_calls_are_explained(model: Path, flags: tuple[str, ...], message:
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--candidate", "no-such-folder"), ("--shrink", "small")])
+def test_wrong_names_are_refused_before_anything_is_built(
+    model: Path, built: list[str], flag: str, value: str
+) -> None:
+    shutil.rmtree(model / "ladder")
+    result = ftool("export", model, *AUTO, flag, value)
+    assert result.exit_code == 2
+    assert value in result.stderr
+    assert not built
+
+
 @pytest.mark.parametrize("task", ["question-answering", "feature-extraction", "translation"])
 def test_other_tasks_have_ladders(trained: TinyModels, tmp_path: Path, task: str) -> None:
     folder = Path(shutil.copytree(trained[task], tmp_path / "model"))

@@ -1,7 +1,9 @@
 """Smaller models that the ladder makes itself."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from tests.helpers.tiny_models import TinyModels
 from ftool.bench.measure import BenchSettings
 from ftool.errors import RecipeError
 from ftool.ladder import climb
-from ftool.ladder.shrunk import Shape
+from ftool.ladder.shrunk import Shape, shrunk_folder
+from ftool.recipe.recipe import Recipe
 
 QUICK = BenchSettings(rounds=1, texts_per_round=2, throughput_rounds=1, throughput_texts=4, cold_starts=1)
 
@@ -51,6 +54,27 @@ def test_a_smaller_vocabulary_is_made_once_and_is_a_candidate(
     before = made.stat().st_mtime_ns
     assert told(*call)["ladder"] == first
     assert made.stat().st_mtime_ns == before
+
+
+def test_a_smaller_model_is_trained_by_the_given_recipe_and_again_if_that_changes(
+    trained: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def fake(_: Path, place: Path, *, recipe: Recipe, **options: Any) -> Any:
+        assert options["layers"] == 1
+        made.append(recipe.train.seed)
+        (place / "run").mkdir(parents=True)
+        return SimpleNamespace(lines=list)
+
+    monkeypatch.setattr("ftool.ladder.shrunk.shrink", fake)
+    folder = trained["text-classification"]
+    recipe = Recipe.read(folder / "recipe.toml")
+    for seed in (3, 3, 4):
+        changed = replace(recipe, train=replace(recipe.train, seed=seed))
+        source: Any = SimpleNamespace(recipe=changed, sha256="0")
+        assert shrunk_folder(tmp_path, folder, source, "1") == tmp_path / "models" / "1-layer"
+    assert made == [3, 4]
 
 
 def test_a_bundle_of_a_smaller_model_is_compared_with_that_model(

@@ -16,6 +16,7 @@ from ftool.cli.options import (
     json_option,
     recipe_options,
 )
+from ftool.recipe.sections import AUTO
 from ftool_runtime.bundle.precisions import PRECISIONS
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ftool.recipe.sections import ExportRecipe
     from ftool_export.report import ExportReport
 
-AUTO: Final = "auto"
 _LADDER_FLAGS: Final = {  # by the name of the setting
     "confidence": "--confidence",
     "max_latency": "--max-latency",
@@ -46,7 +46,7 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
 )
 @click.option(
     "--precision",
-    type=click.Choice([*PRECISIONS, "auto"]),
+    type=click.Choice([*PRECISIONS, AUTO]),
     help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others. "
     "auto: build, prove and time every one, and keep the cheapest that loses at most --max-drop.",
 )

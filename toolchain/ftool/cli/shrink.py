@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @click.option(
     "--layers",
     metavar="N|PLACES",
-    help="How many layers to keep, evenly spaced, or their places from 0, such as 0,2,5; one place: 5,; 0 alone: none.",
+    help="How many layers to keep, evenly spaced (0: none), or their places, counted from 0, such as 0,2,5. A single "
+    "place ends in a comma: 5,",
 )
 @click.option(
     "--vocabulary",

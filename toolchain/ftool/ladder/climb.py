@@ -20,7 +20,7 @@ from ftool.ladder.frontier import Frontier, ScoredBaseline
 from ftool.ladder.frontier_page import write_page
 from ftool.ladder.memo import remembered, write_json
 from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate
-from ftool.ladder.shrunk import shrunk_folder
+from ftool.ladder.shrunk import Shape, shrunk_folder
 from ftool.ladder.timing import ladder_settings, time_rungs
 from ftool.locking import exclusive
 from ftool.recipe.data_settings import DataSettings
@@ -118,6 +118,10 @@ def _climb(place: Place, source: Source, data: DataSettings | None, folder: Path
 
 def _measured(place: Place, source: Source, data: DataSettings | None, folder: Path | None) -> Frontier:
     recipe, wanted = source.recipe, source.recipe.export
+    for shape in wanted.shrink:
+        Shape.parse(shape)
+    for _ in further_sources(recipe, wanted.candidates, data):
+        pass  # each is loaded before anything is built, so that a wrong name is reported at once
     reference = Reference(source, wanted)
     rungs = _rungs(place, source, reference)
     places: list[str | Path] = [*wanted.candidates]

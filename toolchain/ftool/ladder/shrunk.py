@@ -4,13 +4,14 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from ftool.errors import RecipeError
 from ftool.ladder.candidates import Source
 from ftool.ladder.memo import remembered
+from ftool.recipe.paths import relative_to
 from ftool.shrink import shrink
 from ftool_export.bundle.writer import package_versions
 from ftool_runtime import __version__
@@ -66,7 +67,7 @@ def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
     Args:
         work: the work folder, which gets the smaller model's folder in models/.
         folder: the trained model's folder.
-        source: the trained model.
+        source: the trained model, whose recipe says how the smaller one is trained.
         text: the shape of the smaller model: see `Shape.parse`.
 
     The vocabulary keeps the tokens of the training texts and the most frequent others, so that the validation texts,
@@ -76,10 +77,13 @@ def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
     """
     shape = Shape.parse(text)
     place = work / "models" / shape.name
+    recipe = relative_to(source.recipe, folder)  # the same paths from any working directory
     key = {
         "checkpoint": source.sha256,
         "layers": shape.layers,
         "vocabulary": shape.vocabulary,
+        "data": asdict(recipe.data),
+        "train": asdict(recipe.train),
         "ftool": __version__,
         "versions": package_versions(),
     }
@@ -93,6 +97,7 @@ def shrunk_folder(work: Path, folder: Path, source: Source, text: str) -> Path:
             layers=shape.layers,
             vocabulary=shape.vocabulary,
             splits=("train",),
+            recipe=source.recipe,
         )
         return {"lines": report.lines()}
 
