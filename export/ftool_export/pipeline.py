@@ -101,7 +101,8 @@ def _prepare(
     divisors = {name: one for model in models for name, one in input_divisors(model, moved).items()}
     if moved:
         log.info(
-            "scales of %d layers' channels are moved, because a few are far larger than others", len(moved)
+            "layers whose channels' scales are moved, because a few are far larger than others: %d",
+            len(moved),
         )
     found = {name: one.divided(divisors[name]) if name in divisors else one for name, one in found.items()}
     passes = _measured(replace(passes, moved=moved), plan, found)
