@@ -22,6 +22,7 @@ BUNDLE_FILES = {
     "ftool.json",
     "golden.json",
     "onnx/model.onnx",
+    "onnx/model.onnx_data",
     "tokenizer.json",
     "tokenizer_config.json",
 }

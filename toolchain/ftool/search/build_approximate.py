@@ -19,6 +19,9 @@ NEAREST: Final = 10
 _REBUILD_SHARE = 0.1  # the share of passages that may be new or deleted before the index is built anew
 _REBUILD_LEAST = 10_000  # so many may be in any case: an exact search of them takes a millisecond
 _LOW_RECALL = 0.9  # a warning tells of a lower recall
+# So many passages are added by one thread. Threads that fill an empty graph together may leave passages that no search
+# reaches, others in each build; a small graph is then the same in each build.
+_ALONE = 4_000
 _SAME = 1e-5  # the largest difference of the same product, added up in another order
 
 _log = logging.getLogger(__name__)
@@ -92,6 +95,14 @@ def update_approximate(
     return None
 
 
+def _add(graph: Any, keys: NDArray[np.uint64], vectors: NDArray[Any], threads: int) -> None:
+    """Add vectors, (passages, dimension), to the graph; 0 threads are all."""
+    alone = max(0, _ALONE - len(graph))
+    for part, count in ((slice(alone), 1), (slice(alone, None), threads)):
+        if len(keys[part]):
+            graph.add(keys[part], vectors[part], threads=count)
+
+
 def _build(store: KnowledgeBaseWriter, dimension: int, threads: int | None) -> ApproximateReport:
     started = time.perf_counter()
     graph = new_graph(dimension)
@@ -108,7 +119,7 @@ def _build(store: KnowledgeBaseWriter, dimension: int, threads: int | None) -> A
                 keys = np.array([first.setdefault(*one) for one in seen])
                 new = keys == ids
                 # Many copies of one vector, such as a footer on each page, would hide others from the graph.
-                graph.add(ids[new].astype(np.uint64), vectors[new], threads=threads or 0)
+                _add(graph, ids[new].astype(np.uint64), vectors[new], threads or 0)
                 repeats.extend(zip(keys[~new].tolist(), ids[~new].tolist(), strict=True))
                 total += vectors.sum(axis=0, dtype=np.float64)
                 show(len(graph) + len(repeats))
