@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.commands import ftool, write_result
 from benchmarks.peer_engine import PeerEngine
+from benchmarks.shrinking import compared, right
 from ftool.bases import resolve_base
 from ftool.bench.engines import EngineProcess
 from ftool.bench.measure import BenchSettings
@@ -53,26 +54,6 @@ def peer_folder(folder: Path, data: Any) -> Path:
     return folder
 
 
-def compared(mine: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return both accuracies, and their difference with a 95% interval over the same texts (normal)."""
-    each = mine.astype(float) - others
-    half = 1.96 * float(each.std(ddof=1)) / len(each) ** 0.5
-    return {
-        "accuracy": float(mine.mean()),
-        "model2vec": float(others.mean()),
-        "difference": float(each.mean()),
-        "interval": [float(each.mean()) - half, float(each.mean()) + half],
-    }
-
-
-def right(folder: Path) -> np.ndarray[Any, Any]:
-    """Return for each test text whether the bundle of `folder` gives its label, bool (texts,)."""
-    file = folder / "predictions.jsonl"
-    ftool("evaluate", folder, "--on", "bundle", "--predictions", file)
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return np.array([row["labels"] == row["predicted"] for row in rows])
-
-
 def model2vec_files(place: Path) -> tuple[Path, ...]:
     """Return the files that an app with model2vec would ship."""
     return (*sorted((place / "model").glob("*")), place / "classifier.joblib")
@@ -105,7 +86,8 @@ def main() -> None:
         answers = json.loads((place / "answers.json").read_text(encoding="utf-8"))
     peer = dataclasses.replace(peer, files=model2vec_files(place))
     truth = [one.labels[0] for one in data.test.examples]
-    accuracy = compared(right(folder), np.array([a == b for a, b in zip(answers, truth, strict=True)]))
+    peers = np.array([a == b for a, b in zip(answers, truth, strict=True)])
+    accuracy = {**compared(right(folder, "bundle"), peers), "model2vec": float(peers.mean())}
     print(accuracy)
     texts = data.test.inputs
     report = bench([small, peer, large], texts, BenchSettings(), task=recipe.task, split="test").to_json()

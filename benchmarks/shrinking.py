@@ -56,9 +56,9 @@ def right(folder: Path, on: str) -> np.ndarray[Any, Any]:
     return np.array([row["labels"] == row["predicted"] for row in rows])
 
 
-def compared(mine: np.ndarray[Any, Any], teacher: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return the accuracy, and its difference from the teacher's with a 95% interval over the same texts (normal)."""
-    each = mine.astype(float) - teacher
+def compared(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Return the accuracy, and its difference from the other model's with a 95% interval (normal, paired)."""
+    each = mine.astype(float) - other
     half = 1.96 * float(each.std(ddof=1)) / len(each) ** 0.5
     difference = float(each.mean())
     return {

@@ -65,7 +65,7 @@ def move_scales(graphs: Graphs, settings: PassSettings) -> Graphs:
     """Return copies of the fp32 graphs with scales moved between layers, or the graphs if nothing is to be moved.
 
     Raises:
-        GuardError: the graphs' outputs are no longer torch's.
+        GuardError: the graphs' outputs differ from torch's by more than rounding.
     """
     if not settings.moved:
         return graphs

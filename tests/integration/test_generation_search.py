@@ -158,7 +158,7 @@ def test_the_order_of_all_rules_is_transformers(scores: list[float], data: st.Da
     )
     got = ours(changes, ids, scores, prompt_tokens=len(PROMPT), longest=20)
     if np.isnan(expected_scores(processors, ids, scores)).any():
-        # A banned END, made finite and then grown beyond float32: transformers' probabilities are no numbers.
+        # END was banned, made finite, and then grew beyond float32. transformers' probabilities are then nan.
         assert changes["remove_invalid_values"]
         assert got.argmax() == END
         assert np.isfinite(got[END])

@@ -121,13 +121,7 @@ def shrink(
         FtoolError: the folder has no run/, neither layers nor tokens are to be dropped, the model can't be shrunk in
             this way, or the training is impossible.
     """
-    if layers is None and vocabulary is None:
-        raise InputError(
-            "nothing to drop: say how many layers to keep (--layers), or cut the vocabulary (--vocabulary)"
-        )
-    new = ModelFolder(smaller)
-    if new.recipe.exists():
-        raise RecipeError(f"{new.recipe}: a recipe already exists; choose another folder")
+    new = _new_folder(smaller, drops=layers is not None or vocabulary is not None)
     recipe, run = recipe or Recipe.read(ModelFolder(folder).recipe), ModelFolder(folder).require_run()
     made = _smaller_recipe(recipe, folder, new, layers).with_overrides(tuple(assignments))
     loaded = recipe.row.load(run)
@@ -166,6 +160,18 @@ def _save_without_layers(loaded: Any, base: Path) -> Any:
     network.save_pretrained(base)
     loaded.save_tokenizer(base)
     return network
+
+
+def _new_folder(smaller: Path, *, drops: bool) -> ModelFolder:
+    """Return the new model folder. Raises InputError if nothing is to be dropped, RecipeError if it has a recipe."""
+    if not drops:
+        raise InputError(
+            "nothing to drop: say how many layers to keep (--layers), or cut the vocabulary (--vocabulary)"
+        )
+    new = ModelFolder(smaller)
+    if new.recipe.exists():
+        raise RecipeError(f"{new.recipe}: a recipe already exists; choose another folder")
+    return new
 
 
 def _smaller_recipe(

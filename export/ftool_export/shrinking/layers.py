@@ -73,7 +73,7 @@ def keep_layers(network: Any, places: Sequence[int] | int) -> Mapping[str, list[
         places: the places of the layers to keep, from 0, or how many to keep, evenly spaced.
 
     Raises:
-        CheckpointError: there are no such layers, or none would be dropped.
+        CheckpointError: the network lacks a named layer, or every layer would be kept.
     """
     stacks = stacks_of(network)
     chosen = {stack.name: _chosen(len(stack.layers), places) for stack in stacks}

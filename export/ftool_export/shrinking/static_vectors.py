@@ -66,7 +66,7 @@ def token_vectors(loaded: LoadedEncoder) -> NDArray[np.float32]:
 def principal_components(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Return the first `width` principal components of `vectors`, (rows, wide), with a standard deviation of 1 overall.
 
-    The result is float32 (rows, width), or (rows, wide) if `vectors` are no wider than `width`.
+    The result is float32 (rows, width). If `vectors` are narrower than `width`, it is as wide as they are.
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     _, directions = np.linalg.eigh(centred.T @ centred)  # ascending

@@ -1,4 +1,4 @@
-"""What says whether a benchmark can be trusted: intervals of percentiles, contention, and the change since a report."""
+"""Intervals of percentiles, contention, texts that arrive at random, and comparison with an earlier report."""
 
 import copy
 import json
