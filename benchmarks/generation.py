@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.commands import write_result
 from benchmarks.generation_shapes import SHAPES, make_checkpoint
+from ftool.bench.alternation import SETTLE_S
 from ftool.bench.engines import Engine, EngineProcess, started
-from ftool.bench.measure import SETTLE_S
 from ftool.machine import describe_machine
 from ftool.terminal import format_table
 from ftool_export.checkpoints.generator import load_generator

@@ -10,11 +10,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftool.bench.alternation import texts_of_round
 from ftool.bench.contention import Contention
 from ftool.bench.engines import Engine, EngineProcess
 from ftool.bench.html_report import write_html
-from ftool.bench.measure import BenchSettings, Timings, settings_for, texts_of_round
+from ftool.bench.measure import BenchSettings, settings_for
 from ftool.bench.report import BenchReport, sentences, table
+from ftool.bench.timings import Timings
 from ftool.cli import main
 from ftool.errors import BenchError
 from ftool.tasks.registry import find_task, task_names

@@ -13,8 +13,9 @@ from tests.helpers.cli import ftool
 
 from ftool.bench.contention import Contention, Meter, spread_of
 from ftool.bench.engines import Engine
-from ftool.bench.measure import BenchSettings, Timings
+from ftool.bench.measure import BenchSettings
 from ftool.bench.slowdown import read_report, slowdowns
+from ftool.bench.timings import Timings
 from ftool.bench.worker import served
 from ftool.errors import BenchError
 

@@ -96,9 +96,15 @@ class EngineProcess:
         """
         return self.ask({"do": "latency", "texts": texts})
 
-    def seconds(self, texts: list[Text]) -> float:
-        """Return the time, in seconds, to answer all texts in one call."""
-        return float(self.ask({"do": "throughput", "texts": texts})["seconds"])
+    def first_latencies(self, texts: list[Text]) -> list[float]:
+        """Return the milliseconds to the answer to each text, for generators to its first token, one text at a time."""
+        found: list[float] = self.ask({"do": "first_latency", "texts": texts})["latencies_ms"]
+        return found
+
+    def seconds(self, texts: list[Text], batch: int | None = None) -> float:
+        """Return the time, in seconds, to answer all texts, in calls of `batch` texts; None for one call."""
+        request = {"do": "throughput", "texts": texts, "batch": batch or len(texts)}
+        return float(self.ask(request)["seconds"])
 
     def served(self, texts: list[Text], rate: float, seed: int) -> list[float]:
         """Answer texts that arrive at random, `rate` a second; return the milliseconds from arrival to answer."""

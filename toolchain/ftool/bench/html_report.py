@@ -1,4 +1,4 @@
-"""Write the benchmark report as one self-contained HTML file: a table, the ratios and two SVG charts."""
+"""Write the benchmark report as one self-contained HTML file: tables, the ratios and SVG charts."""
 
 import html
 import io
@@ -11,8 +11,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from ftool.bench.measure import Timings
 from ftool.bench.report import BenchReport, sentences, table
+from ftool.bench.scale import scale_tables
+from ftool.bench.timings import Timings
 from ftool_runtime.atomic import replacing
 
 STYLE = """
@@ -30,6 +31,7 @@ PAGE = Template("""<!doctype html>
 its own process, in $rounds alternating rounds; ratios are medians over the rounds.</p>
 $table
 $sentences
+$scale
 <h2>Latency, one text at a time</h2>
 $distribution
 <h2>Median latency by round</h2>
@@ -86,6 +88,36 @@ def rounds_chart(timings: Mapping[str, Timings]) -> str:
     return svg(figure)
 
 
+def lengths_chart(engines: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return an SVG chart of the median latency at each length, a line per engine, with the fit dotted if there is one.
+
+    `engines` has the engines' figures as JSON, with `lengths` and `costs`.
+    """
+    figure = Figure(figsize=(8, 3.5))
+    axes = figure.subplots()
+    for name, engine in engines.items():
+        sizes = [point["tokens"] for point in engine["lengths"]]
+        [line] = axes.plot(sizes, [point["p50_ms"] for point in engine["lengths"]], "o", label=name)
+        if coefficients := engine["costs"]["latency_by_length"]["coefficients"]:
+            between = np.linspace(sizes[0], sizes[-1], 200)
+            fitted = np.polynomial.Polynomial(list(coefficients.values()))(between)
+            axes.plot(between, fitted, ":", color=line.get_color())
+    axes.set_yscale("log")
+    axes.set_xlabel("tokens (dotted: fitted)")
+    axes.set_ylabel("p50 (ms, logarithmic)")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    return svg(figure)
+
+
+def _scale(data: Mapping[str, Any]) -> str:
+    """Return the part of the page about lengths and batches; empty if none were timed."""
+    if not (tables := scale_tables(data)):
+        return ""
+    charts = [lengths_chart(data["engines"])] if "lengths" in data["engines"][data["subject"]] else []
+    return "\n".join(["<h2>Costs of scale</h2>", *map(html_table, tables), *charts])
+
+
 def flat(value: Any) -> str:
     """Return a JSON value as one line of text for a table cell."""
     if isinstance(value, Mapping):
@@ -110,6 +142,7 @@ def write_html(report: BenchReport, path: Path) -> None:
         table=html_table(table(data)),
         sentences="\n".join(f"<p>{html.escape(one)}</p>" for one in sentences(data)),
         distribution=distribution_chart(report.timings),
+        scale=_scale(data),
         by_round=rounds_chart(report.timings),
         circumstances=html_table(circumstances),
     )

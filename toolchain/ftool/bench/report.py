@@ -1,17 +1,22 @@
 """Compute the benchmark report from timings: each engine's figures, ratios to the bundle, machine and versions."""
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftool.bench.contention import Contention, spread_of
-from ftool.bench.measure import PERCENTILES, BenchSettings, Timings
+from ftool.bench.measure import BenchSettings
+from ftool.bench.scale import number, scale_json, scale_ratios, scale_sentences
+from ftool.bench.timings import PERCENTILES, Timings
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """The result of `ftool bench`. `to_json` returns what `--json` prints and reports/bench.json contains."""
+    """The result of `ftool bench`. `to_json` returns what `--json` prints and reports/bench.json contains.
+
+    `compared` has the changes since an earlier report, as `Slowdown.to_json` returns them; None if there is none.
+    """
 
     subject: str  # name of the bundle's engine, which ratios compare with the other engines
     timings: Mapping[str, Timings]
@@ -21,6 +26,7 @@ class BenchReport:
     task: str
     split: str
     examples: int
+    compared: Sequence[Mapping[str, Any]] | None = None
 
     def ratio(self, other: str) -> dict[str, Any]:
         """Return ratios that say how many times better the bundle is than the engine `other`.
@@ -40,6 +46,7 @@ class BenchReport:
             "cold_start": statistics.median(cold),
             "peak_memory": compared.peak_memory_mb / bundle.peak_memory_mb,
             "size": compared.engine.size_mb / bundle.engine.size_mb,
+            **scale_ratios(bundle, compared),
         }
 
     def spread(self) -> float:
@@ -62,6 +69,7 @@ class BenchReport:
             "settings": asdict(self.settings),
             "engines": {name: engine_json(timings) for name, timings in self.timings.items()},
             "ratios": self.ratios(),
+            **({} if self.compared is None else {"compared": list(self.compared)}),
         }
 
 
@@ -85,6 +93,7 @@ def engine_json(timings: Timings) -> dict[str, Any]:
             "throughput_per_s": timings.throughput_per_s,
             "cold_start_ms": timings.cold_start_ms,
         },
+        **scale_json(timings),
         "versions": timings.versions,
     }
 
@@ -115,24 +124,20 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
     engines = report["engines"]
     rows = [["", *engines]]
     for title, unit, figure in ROWS:
-        rows.append([f"{title} ({unit})", *(_number(figure(engine)) for engine in engines.values())])
+        rows.append([f"{title} ({unit})", *(number(figure(engine)) for engine in engines.values())])
     rate = report["settings"].get("rate")
     if rate is not None:
         for percentile in PERCENTILES:
             found = (engine["served_ms"][f"p{percentile}"] for engine in engines.values())
-            rows.append([f"{rate:g} arriving a second, p{percentile} (ms)", *map(_number, found)])
+            rows.append([f"{rate:g} arriving a second, p{percentile} (ms)", *map(number, found)])
     for key, title in GENERATION_ROWS:
         if all(key in engine for engine in engines.values()):
-            rows.append([title, *(_number(engine[key]) for engine in engines.values())])
+            rows.append([title, *(number(engine[key]) for engine in engines.values())])
     return rows
 
 
-def _number(value: float) -> str:
-    return f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
-
-
 def sentences(report: Mapping[str, Any]) -> list[str]:
-    """Return a report's ratios as sentences, and a warning if an engine used the processor while another was timed."""
+    """Return a report's ratios, fits and changes as sentences, and warnings if something disturbed the timing."""
     result = [
         f"{report['subject']} against {name}: latency p50 {ratio['latency_p50']:.2f}x faster "
         f"({ratio['latency_p50_range'][0]:.2f} to {ratio['latency_p50_range'][1]:.2f} over the rounds), "
@@ -140,6 +145,7 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         f"memory {ratio['peak_memory']:.1f}x less, size {ratio['size']:.1f}x smaller"
         for name, ratio in report["ratios"].items()
     ]
+    result += [*scale_sentences(report), *(one["sentence"] for one in report.get("compared", ()))]
     busy = [name for name, engine in report["engines"].items() if engine["waiting_cpu"] > 0.05]
     if busy:
         result.append(

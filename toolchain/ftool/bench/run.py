@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool.bench.engines import Engine
+from ftool.bench.lengths import check_lengths, exact_texts
 from ftool.bench.measure import BenchSettings, measure
 from ftool.bench.report import BenchReport
 from ftool.bench.worker import Text
@@ -19,7 +20,7 @@ from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.session.threads import resolve_threads
 
-TORCH = "torch"
+BUNDLE, TORCH = "bundle", "torch"  # kinds of engines
 RUN_FILES = ("*.safetensors", "*.json", "*/*.safetensors", "*/config.json", "vocab.txt")
 
 
@@ -44,7 +45,7 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
         name = f"{folder.resolve().parent.name}/{folder.name}-{manifest.precision.name}"
     return Engine(
         name=name,
-        kind="bundle",
+        kind=BUNDLE,
         folder=folder,
         files=tuple(folder / path for path in manifest.files),
         threads=resolve_threads(placement.threads),
@@ -125,11 +126,12 @@ def bench(
 ) -> BenchReport:
     """Time the engines on the texts, and return a report that compares the first engine with each of the others.
 
-    Raises BenchError if an engine can't be started or there are no texts.
+    Raises BenchError if an engine can't be started, if there are no texts, or if there can't be texts of one of
+    `settings.lengths` for every bundle.
     """
     if not texts:
         raise BenchError("there are no texts to time the bundle on; choose a split that has some")
-    timings, contention = measure(engines, texts, settings)
+    timings, contention = measure(engines, texts, settings, _exact(engines, texts, settings))
     return BenchReport(
         subject=engines[0].name,
         timings=timings,
@@ -140,6 +142,18 @@ def bench(
         split=split,
         examples=len(texts),
     )
+
+
+def _exact(
+    engines: Sequence[Engine], texts: Sequence[Text], settings: BenchSettings
+) -> dict[int, list[Text]]:
+    """Return texts of each of `settings.lengths`, counted by the first engine, which is a bundle."""
+    if not settings.lengths:
+        return {}
+    for engine in engines:
+        if engine.kind == BUNDLE:
+            check_lengths(engine.folder, settings.lengths)
+    return exact_texts(engines[0].folder, texts, settings.lengths, settings.texts_per_length)
 
 
 def write_json(report: dict[str, Any], path: Path) -> None:

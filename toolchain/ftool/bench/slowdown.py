@@ -33,6 +33,15 @@ class Slowdown:
         verdict = "" if self.share <= limit else f": more than the allowed {limit:.1%}"
         return f"{FIGURES[self.figure]}: {size} than before{how}{verdict}"
 
+    def to_json(self, limit: float) -> dict[str, Any]:
+        """Return the change as JSON values, and whether it is within `limit`."""
+        return {
+            "figure": self.figure,
+            "slowdown": self.share,
+            "sentence": self.sentence(limit),
+            "passed": self.share <= limit,
+        }
+
 
 def read_report(path: Path) -> dict[str, Any]:
     """Read an earlier report that `ftool bench` wrote. Raises BenchError if the file can't be read or is not one."""

@@ -8,7 +8,10 @@ object of strings by field, or a conversation's list of messages:
     {"do": "latency", "texts": [...]}      -> {"latencies_ms": [...]}, one text at a time, including tokenisation;
                                               for generators also {"first_ms": [...], "tokens": [...]}: the time to
                                               each answer's first token, and its number of tokens
-    {"do": "throughput", "texts": [...]}   -> {"seconds": ...}, all texts in one call
+    {"do": "first_latency", "texts": [...]} -> {"latencies_ms": [...]}, one text at a time, to the answer, or for
+                                              generators to its first token
+    {"do": "throughput", "texts": [...], "batch": n}
+                                           -> {"seconds": ...}, all texts in calls of n
     {"do": "server", "texts": [...], "rate": r, "seed": s}
                                            -> {"latencies_ms": [...]}, from each text's arrival to its answer, if
                                               r texts a second arrive at random and are answered one at a time
@@ -164,9 +167,14 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
             "first_ms": [first for _, (first, _) in pairs],
             "tokens": [tokens for (_, tokens), _ in pairs],
         }
+    if request["do"] == "first_latency":
+        return {"latencies_ms": [timed(calls.first or calls.one, text)[0] for text in request["texts"]]}
     if request["do"] == "throughput":
+        texts, size = request["texts"], request["batch"]
+        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
         start = time.perf_counter()
-        calls.many(request["texts"])
+        for part in parts:
+            calls.many(part)
         return {"seconds": time.perf_counter() - start}
     if request["do"] == "server":
         return {"latencies_ms": served(calls.one, request["texts"], request["rate"], request["seed"])}

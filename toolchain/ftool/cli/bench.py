@@ -1,7 +1,7 @@
 """`ftool bench`: time the bundle against torch."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import click
 from ftool.cli.flags import RecipeFlags, recipe_for
 from ftool.cli.options import (
     Percentage,
+    Sizes,
     bundle_argument,
     echo_report,
     json_option,
@@ -18,12 +19,34 @@ from ftool.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from ftool.bench.measure import BenchSettings
+    from ftool.bench.engines import Engine
+    from ftool.bench.report import BenchReport
     from ftool.bench.worker import Text
     from ftool.tasks.base import Task
     from ftool.workspace import ModelFolder
 
 SLOWER = 0.1  # the default of --max-slowdown, as a share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchFlags:
+    """The values of the command's own options; None for what was not given."""
+
+    against: tuple[str, ...]
+    checkpoint: Path | None
+    report_file: Path | None
+    threads: int | None
+    device: str
+    profile: str
+    rounds: int | None
+    texts_per_round: int | None
+    rate: float | None
+    lengths: tuple[int, ...]
+    batches: tuple[int, ...]
+    split: str
+    min_speedup: float | None
+    compare: Path | None
+    max_slowdown: float | None
 
 
 @click.command()
@@ -50,6 +73,10 @@ SLOWER = 0.1  # the default of --max-slowdown, as a share
               help="Texts per round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
 @click.option("--rate", type=float, metavar="TEXTS/S",
               help="Also time texts that arrive at random, this many a second, and wait for each other.")  # fmt: skip
+@click.option("--lengths", type=Sizes(), default=(), metavar="N,…",
+              help="Also time texts of exactly these numbers of tokens, and fit the costs; 16,64,128,256.")  # fmt: skip
+@click.option("--batch", "batches", type=Sizes(), default=(), metavar="N,…",
+              help="Also time calls of these numbers of texts, and fit the time; 1,8,32.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
               help="Exit with status 1 unless the bundle's p50 latency is this many times better.")  # fmt: skip
@@ -59,24 +86,7 @@ SLOWER = 0.1  # the default of --max-slowdown, as a share
               help="With --compare: exit with status 1 if slower than before by more; 10% by default.")  # fmt: skip
 @recipe_options
 @json_option
-def bench(
-    folder: Path,
-    against: tuple[str, ...],
-    checkpoint: Path | None,
-    report_file: Path | None,
-    threads: int | None,
-    device: str,
-    profile: str,
-    rounds: int | None,
-    texts_per_round: int | None,
-    rate: float | None,
-    split: str,
-    min_speedup: float | None,
-    compare: Path | None,
-    max_slowdown: float | None,
-    flags: RecipeFlags,
-    as_json: bool,
-) -> None:
+def bench(folder: Path, flags: RecipeFlags, as_json: bool, **given: Any) -> None:
     """Time a bundle on texts of the recipe's data: latency, throughput, start-up, memory.
 
     Each engine runs in its own process, in alternating rounds. A ratio says how many times faster or smaller
@@ -85,40 +95,50 @@ def bench(
 
     \b
     ftool bench models/intents
+    ftool bench models/intents --lengths 16,64,128,256 --batch 1,8,32
     ftool bench sst2 --checkpoint checkpoints/sst2
     """
-    from ftool.bench.html_report import write_html
-    from ftool.bench.run import Placement, engines_of, write_json
-    from ftool.bench.run import bench as run_bench
     from ftool.workspace import ModelFolder
 
-    earlier = _earlier(compare, max_slowdown)
+    asked = BenchFlags(**given)
+    earlier = _earlier(asked.compare, asked.max_slowdown)
     model = ModelFolder.around(folder)
-    bundle = folder if model is None else model.require_bundle()
-    compared = against or (("torch",) if model or checkpoint else ())
-    if "torch" in compared and model is not None:
-        checkpoint = checkpoint or model.require_run()
-    placement = Placement(threads=threads, device=device, profile=profile)
-    engines = engines_of(bundle, checkpoint, [other for other in compared if other != "none"], placement)
-    row, texts, source = _texts(model, bundle, flags, split)
-    report = run_bench(
-        engines,
-        texts,
-        _settings(row, rounds=rounds, texts_per_round=texts_per_round, rate=rate),
-        task=row.name,
-        split=source,
-    )
+    engines = _engines(folder, model, asked)
+    row, texts, source = _texts(model, engines[0].folder, flags, asked.split)
+    report = _timed(engines, row, texts, source, asked)
+    try:
+        report = replace(report, compared=_changes(report, earlier, asked.max_slowdown))
+    finally:  # what was timed is kept even if it can't be compared
+        page = _write(report, model, asked.report_file)
     data = report.to_json()
-    if model is not None:
-        write_json(data, model.reports / "bench.json")
-    page = report_file or (None if model is None else model.reports / "report.html")
-    if page is not None:
-        write_html(report, page)
-    _add_slowdowns(data, earlier, SLOWER if max_slowdown is None else max_slowdown)
     echo_report(lambda: data, lambda: _report_text(data, page), as_json=as_json)
-    if problems := _problems(data, min_speedup):
+    if problems := _problems(data, asked.min_speedup):
         click.echo("\n".join(problems), err=True)
         raise SystemExit(1)
+
+
+def _engines(folder: Path, model: "ModelFolder | None", asked: BenchFlags) -> "list[Engine]":
+    """Return the bundle and what it is compared with, as engines."""
+    from ftool.bench.run import Placement, engines_of
+
+    bundle, checkpoint = folder if model is None else model.require_bundle(), asked.checkpoint
+    compared = asked.against or (("torch",) if model or checkpoint else ())
+    if "torch" in compared and model is not None:
+        checkpoint = checkpoint or model.require_origin()
+    placement = Placement(threads=asked.threads, device=asked.device, profile=asked.profile)
+    return engines_of(bundle, checkpoint, [other for other in compared if other != "none"], placement)
+
+
+def _timed(
+    engines: "Sequence[Engine]", row: "Task", texts: "Sequence[Text]", source: str, asked: BenchFlags
+) -> "BenchReport":
+    """Time the engines with the task's default settings and those that were given."""
+    from ftool.bench.measure import settings_for
+    from ftool.bench.run import bench as run_bench
+
+    names = ("rounds", "texts_per_round", "rate", "lengths", "batches")
+    given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+    return run_bench(engines, texts, replace(settings_for(row), **given), task=row.name, split=source)
 
 
 def _earlier(compare: Path | None, max_slowdown: float | None) -> dict[str, Any] | None:
@@ -132,21 +152,28 @@ def _earlier(compare: Path | None, max_slowdown: float | None) -> dict[str, Any]
     return read_report(compare)
 
 
-def _add_slowdowns(data: dict[str, Any], earlier: dict[str, Any] | None, limit: float) -> None:
-    """Add the changes since the earlier report to a report, under "compared"; nothing without an earlier one."""
+def _changes(
+    report: "BenchReport", earlier: dict[str, Any] | None, limit: float | None
+) -> list[dict[str, Any]] | None:
+    """Return the changes since the earlier report as JSON; None without an earlier one."""
     if earlier is None:
-        return
+        return None
     from ftool.bench.slowdown import slowdowns
 
-    data["compared"] = [
-        {
-            "figure": one.figure,
-            "slowdown": one.share,
-            "sentence": one.sentence(limit),
-            "passed": one.share <= limit,
-        }
-        for one in slowdowns(earlier, data)
-    ]
+    return [one.to_json(SLOWER if limit is None else limit) for one in slowdowns(earlier, report.to_json())]
+
+
+def _write(report: "BenchReport", model: "ModelFolder | None", page: Path | None) -> Path | None:
+    """Write the report into the model folder, and as HTML to `page` or there; return the path of the HTML file."""
+    from ftool.bench.html_report import write_html
+    from ftool.bench.run import write_json
+
+    if model is not None:
+        write_json(report.to_json(), model.reports / "bench.json")
+        page = page or model.reports / "report.html"
+    if page is not None:
+        write_html(report, page)
+    return page
 
 
 def _problems(data: Mapping[str, Any], min_speedup: float | None) -> list[str]:
@@ -174,18 +201,10 @@ def _texts(
     return recipe.row, texts_to_time(recipe, split, bundle), split
 
 
-def _settings(task: "Task", **given: Any) -> "BenchSettings":
-    """Return the task's default benchmark settings, with the values in `given` that are not None in their place."""
-    from ftool.bench.measure import settings_for
-
-    return replace(settings_for(task), **{name: value for name, value in given.items() if value is not None})
-
-
 def _report_text(data: dict[str, Any], page: Path | None) -> str:
     from ftool.bench.report import sentences, table
+    from ftool.bench.scale import scale_tables
     from ftool.terminal import format_table
 
-    changes = [one["sentence"] for one in data.get("compared", ())]
-    return "\n".join(
-        [format_table(table(data)), *sentences(data), *changes, *([f"report: {page}"] if page else [])]
-    )
+    tables = [format_table(one) + "\n" for one in (table(data), *scale_tables(data))]
+    return "\n".join([*tables, *sentences(data), *([f"report: {page}"] if page else [])])

@@ -228,3 +228,23 @@ class Percentage(click.ParamType[float]):
         if not str(value).endswith("%") or not 0 <= share < math.inf:
             self.fail(f"{value!r} is not a percentage; give one such as 5%", param, ctx)
         return share
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """Whole numbers with commas, such as 16,64; the value is in ascending order, each number once."""
+
+    name = "sizes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, (16, 64) for "64,16". Fails for anything but whole numbers of at least 1."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        for word in words:
+            if not word.isdecimal() or int(word) < 1:
+                self.fail(
+                    f"{word!r} is not a whole number of at least 1; give some such as 16,64", param, ctx
+                )
+        return tuple(sorted({int(word) for word in words}))
