@@ -8,13 +8,10 @@ from typing import TypeVar
 from ftool.bench.contention import Meter
 from ftool.bench.engines import EngineProcess
 from ftool.bench.timings import Timings
-from ftool.bench.worker import Text
 
 SETTLE_S = 0.25  # pause before a turn, so that the previous engine's threads stop spinning
-WARM_UP_TEXTS = 3  # untimed calls at the start of each turn
 
 T = TypeVar("T")
-WarmUp = Callable[[EngineProcess, list[Text]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +29,9 @@ class Alternation:
     meter: Meter = field(default_factory=Meter)
 
     def turns(
-        self, number: int, texts: list[Text], warm_up: WarmUp = EngineProcess.latencies
+        self, number: int, warm_up: Callable[[EngineProcess], object]
     ) -> Iterator[tuple[EngineProcess, Timings]]:
-        """Yield the engines in the order of round `number`, each after a pause and untimed calls on the first texts.
+        """Yield the engines in the order of round `number`, each after a pause and `warm_up`, which is not timed.
 
         The caller times an engine between receiving the engine and asking for the next one. The number of processor
         cores that each waiting engine uses meanwhile is appended to the waiting engine's `Timings.waiting_cpu`.
@@ -42,7 +39,7 @@ class Alternation:
         names = list(self.running) if number % 2 == 0 else list(reversed(list(self.running)))
         for name in names:
             time.sleep(SETTLE_S)
-            warm_up(self.running[name], texts[:WARM_UP_TEXTS])
+            warm_up(self.running[name])
             before = self._cpu_seconds()
             self.meter.start(sum(before.values()))
             start = time.perf_counter()

@@ -8,11 +8,11 @@ result is the median over the rounds. The processor time of waiting engines is m
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ftool.bench.alternation import WARM_UP_TEXTS, Alternation, texts_of_round
+from ftool.bench.alternation import Alternation, texts_of_round
 from ftool.bench.contention import Contention
 from ftool.bench.engines import Engine, EngineProcess, started
 from ftool.bench.timings import Timings
@@ -21,6 +21,9 @@ from ftool.errors import BenchError
 from ftool.tasks.base import Task
 
 logger = logging.getLogger(__name__)
+
+_WARM_UP_TEXTS = 3  # untimed calls at the start of a turn
+_CALLS = 2  # fewest calls of each size in a turn
 
 _POSITIVE = (
     "rounds", "texts_per_round", "throughput_rounds", "cold_starts", "throughput_texts", "texts_per_length"
@@ -83,13 +86,9 @@ def measure(
             _time_one_by_one(alternation, number, texts, settings)
             for length, chunk in exact.items():
                 _time_length(alternation, number, length, chunk)
-            for size in settings.batches:
-                _time_batch(alternation, number, size, texts, settings)
-        together = texts_of_round(texts, 0, settings.throughput_texts)
         for number in range(settings.throughput_rounds):
             logger.info("throughput, round %d of %d", number + 1, settings.throughput_rounds)
-            for process, found in alternation.turns(number, together):
-                found.throughput_per_s.append(len(together) / process.seconds(together))
+            _time_together(alternation, number, texts, settings)
         for name, process in running.items():
             description = process.describe()
             timings[name].peak_memory_mb = description["peak_memory_mb"]
@@ -102,31 +101,43 @@ def _time_one_by_one(
     alternation: Alternation, number: int, texts: Sequence[Text], settings: BenchSettings
 ) -> None:
     chunk = texts_of_round(texts, number, settings.texts_per_round)
-    for process, found in alternation.turns(number, chunk):
+    for process, found in alternation.turns(number, _few(chunk)):
         reply = process.latencies(chunk)
         found.latencies_ms.append(reply["latencies_ms"])
         if "tokens" in reply:
             found.first_ms.append(reply["first_ms"])
             found.tokens.append([int(count) for count in reply["tokens"]])
     if settings.rate is not None:
-        for process, found in alternation.turns(number, chunk):
+        for process, found in alternation.turns(number, _few(chunk)):
             found.served_ms.append(process.served(chunk, settings.rate, number))
 
 
 def _time_length(alternation: Alternation, number: int, length: int, chunk: list[Text]) -> None:
-    for process, found in alternation.turns(number, chunk, EngineProcess.first_latencies):
+    for process, found in alternation.turns(number, lambda one: one.first_latencies(chunk[:_WARM_UP_TEXTS])):
         found.length_ms.setdefault(length, []).append(process.first_latencies(chunk))
 
 
-def _time_batch(
-    alternation: Alternation, number: int, size: int, texts: Sequence[Text], settings: BenchSettings
+def _time_together(
+    alternation: Alternation, number: int, texts: Sequence[Text], settings: BenchSettings
 ) -> None:
-    """Time calls of `size` texts. All sizes of a round answer the same texts, as far as whole calls allow."""
-    least = max(*settings.batches, settings.texts_per_length)
-    chosen = itertools.cycle(texts_of_round(texts, number, least))
-    chunk = list(itertools.islice(chosen, least // size * size))
-    for process, found in alternation.turns(number, chunk):
-        found.batch_s.setdefault(size, []).append(process.seconds(chunk, size) / (len(chunk) // size))
+    together = texts_of_round(texts, 0, settings.throughput_texts)
+    for process, found in alternation.turns(number, _few(together)):
+        found.throughput_per_s.append(len(together) / process.seconds(together))
+    if settings.batches:  # all sizes answer the same texts, as far as whole calls allow
+        least = max(_CALLS * settings.batches[-1], settings.texts_per_round)
+        chosen = list(itertools.islice(itertools.cycle(texts_of_round(texts, number, least)), least))
+        for size in settings.batches:
+            _time_batch(alternation, number, size, chosen[: least // size * size])
+
+
+def _time_batch(alternation: Alternation, number: int, size: int, texts: list[Text]) -> None:
+    for process, found in alternation.turns(number, lambda one: one.seconds(texts[:size])):
+        found.batch_ms.setdefault(size, []).append(1e3 * process.seconds(texts, size) * size / len(texts))
+
+
+def _few(texts: list[Text]) -> Callable[[EngineProcess], object]:
+    """Return a warm-up: answers to the first texts, one at a time."""
+    return lambda process: process.latencies(texts[:_WARM_UP_TEXTS])
 
 
 def _measure_memory(timings: Mapping[str, Timings], exact: Mapping[int, list[Text]]) -> None:
@@ -135,5 +146,5 @@ def _measure_memory(timings: Mapping[str, Timings], exact: Mapping[int, list[Tex
         logger.info("peak memory at %d tokens", length)
         for found in timings.values():
             with EngineProcess(found.engine, chunk[0]) as process:
-                process.first_latencies(chunk[:WARM_UP_TEXTS])
+                process.first_latencies(chunk[:_WARM_UP_TEXTS])
                 found.length_memory_mb[length] = process.describe()["peak_memory_mb"]

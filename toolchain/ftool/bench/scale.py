@@ -3,7 +3,7 @@
 The JSON of an engine has, besides its other figures,
 
     lengths   [{"tokens", "p50_ms", "interval_ms", "peak_memory_mb"}, ...]
-    batches   [{"texts", "texts_per_s", "seconds"}, ...]
+    batches   [{"texts", "texts_per_s", "call_ms"}, ...]
     costs     {key of COSTS: the fit, as `CostFit.to_json` returns it}
 
 and that of a ratio `lengths` and `batches`, with the median and the range of the ratios within rounds. All are left out
@@ -40,8 +40,8 @@ COSTS: Final = {
     "memory_by_length": Cost(
         title="peak memory", unit="MB", points="lengths", size="tokens", value="peak_memory_mb", degree=2
     ),
-    "seconds_by_batch": Cost(
-        title="time of a call", unit="s", points="batches", size="texts", value="seconds", degree=1
+    "call_by_batch": Cost(
+        title="time of a call", unit="ms", points="batches", size="texts", value="call_ms", degree=1
     ),
 }
 
@@ -59,11 +59,10 @@ def scale_json(timings: Timings) -> dict[str, Any]:
             }
             for length, rounds in timings.length_ms.items()
         ]
-    if timings.batch_s:
-        middle = {size: statistics.median(rounds) for size, rounds in timings.batch_s.items()}
+    if timings.batch_ms:
+        middle = {size: statistics.median(rounds) for size, rounds in timings.batch_ms.items()}
         found["batches"] = [
-            {"texts": size, "texts_per_s": size / seconds, "seconds": seconds}
-            for size, seconds in middle.items()
+            {"texts": size, "texts_per_s": 1e3 * size / ms, "call_ms": ms} for size, ms in middle.items()
         ]
     costs = {key: _fit(found[cost.points], cost) for key, cost in COSTS.items() if cost.points in found}
     return {**found, "costs": costs} if costs else {}
@@ -80,7 +79,7 @@ def scale_ratios(bundle: Timings, other: Timings) -> dict[str, Any]:
         length: (medians(rounds), medians(other.length_ms[length]))
         for length, rounds in bundle.length_ms.items()
     }
-    batches = {size: (rounds, other.batch_s[size]) for size, rounds in bundle.batch_s.items()}
+    batches = {size: (rounds, other.batch_ms[size]) for size, rounds in bundle.batch_ms.items()}
     found = {
         "lengths": [{"tokens": length, **_ratio(*both)} for length, both in lengths.items()],
         "batches": [{"texts": size, **_ratio(*both)} for size, both in batches.items()],
@@ -160,7 +159,7 @@ def scale_sentences(report: Mapping[str, Any]) -> list[str]:
                 worst = max(abs(one["error"]) for one in fit["left_out"])
                 result.append(
                     f"{name}: {cost.title} with n {cost.size} = {_formula(fit)} {fit['unit']}; "
-                    f"predicted from the other sizes, each is off by at most {worst:.1%}"
+                    f"each point is predicted by the others to within {worst:.1%}"
                 )
             elif name == report["subject"]:
                 result.append(

@@ -29,10 +29,10 @@ class Timings:
     peak_memory_mb: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     # By number of tokens: latencies of texts of this length, of generators to the first token, and the peak memory of
-    # a process that has read only such texts. By number of texts in a call: the mean time of a call in seconds.
+    # a process that has read only such texts. By number of texts in a call: the mean time of a call.
     length_ms: dict[int, list[list[float]]] = field(default_factory=dict)
     length_memory_mb: dict[int, float] = field(default_factory=dict)
-    batch_s: dict[int, list[float]] = field(default_factory=dict)
+    batch_ms: dict[int, list[float]] = field(default_factory=dict)
 
     def percentiles_ms(self) -> dict[str, float]:
         """Return latency percentiles over all rounds, in milliseconds, under "p50", "p90", "p95", "p99", "p99.9"."""
