@@ -69,7 +69,7 @@ class ModelFolder:
         if not origin.is_dir():
             raise ModelFolderError(
                 f"{self.bundle} was made from another model, {source}, which is not in {self.ladder / 'models'}: "
-                f"compare the two with `ftool parity {self.bundle} --checkpoint RUN`, where RUN is that model's run/"
+                f"name that model's run/ with --checkpoint, as in `ftool parity {self.bundle} --checkpoint RUN`"
             )
         return origin
 

@@ -74,9 +74,9 @@ class BenchFlags:
 @click.option("--rate", type=float, metavar="TEXTS/S",
               help="Also time texts that arrive at random, this many a second, and wait for each other.")  # fmt: skip
 @click.option("--lengths", type=Sizes(), default=(), metavar="N,…",
-              help="Also time texts of exactly these numbers of tokens, and fit the costs; 16,64,128,256.")  # fmt: skip
+              help="Also time texts of exactly these numbers of tokens, such as 16,64,128,256.")  # fmt: skip
 @click.option("--batch", "batches", type=Sizes(), default=(), metavar="N,…",
-              help="Also time calls of these numbers of texts, and fit the time; 1,8,32.")  # fmt: skip
+              help="Also time calls of these numbers of texts, such as 1,8,32.")  # fmt: skip
 @split_option
 @click.option("--min-speedup", type=float, metavar="RATIO",
               help="Exit with status 1 unless the bundle's p50 latency is this many times better.")  # fmt: skip
