@@ -1,8 +1,9 @@
 """Texts with exactly n tokens, made of the words of real texts, to time models at exact lengths."""
 
+import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,16 @@ from ftool_runtime.models.base import Model
 _SOURCES: Final = 500  # most texts that give words, spread over the data
 _FILLERS: Final = 30  # words that are tried in the last place
 _STARTS: Final = 10  # places in the data that are tried for each text that is needed
+_LETTERS_PER_TOKEN: Final = (
+    16  # longer words are not tried whole: they rarely fit, and texts without spaces are long
+)
 _WORDS_PER_TOKEN: Final = 64  # a text of so many words a token has words without tokens
 
 Count = Callable[[str], float]  # the tokens of a text, special tokens included; infinite if it can't be read
 
 
 def exact_texts(
-    bundle: Path, texts: Sequence[Text], lengths: Iterable[int], count: int
+    bundle: Path, texts: Sequence[Text], lengths: Sequence[int], count: int
 ) -> dict[int, list[Text]]:
     """Return, for each of `lengths`, `count` texts with exactly this number of tokens.
 
@@ -51,7 +55,7 @@ def exact_texts(
         return {length: source.texts(length, count) for length in lengths}
 
 
-def check_lengths(bundle: Path, lengths: Iterable[int]) -> None:
+def check_lengths(bundle: Path, lengths: Sequence[int]) -> None:
     """Raise BenchError, which names the lengths, if the bundle's model reads fewer tokens than one of `lengths`.
 
     The context of a decoder without an encoder must also have room for the first token of the answer.
@@ -132,11 +136,13 @@ def exact_text(word: Callable[[int], str], length: int, count: Count) -> str | N
         size *= 2
     kept = bisect_right(range(1, size + 1), float(length), key=lambda words: count(_joined(word, words)))
     text = _joined(word, kept)
-    if kept and count(text) == length:
+    missing = length - (count(text) if kept else 0)
+    if not missing:
         return text
-    fillers = [f"{text} {word(kept + i)}".strip() for i in range(_FILLERS)]
-    cut = (_cut(filler, len(text), length, count) for filler in fillers)
-    return next((one for one in (*fillers, *cut) if one.strip() and count(one) == length), None)
+    fillers = [word(kept + i) for i in range(_FILLERS)]
+    whole = (f"{text} {one}".strip() for one in fillers if len(one) <= _LETTERS_PER_TOKEN * missing)
+    cut = (_cut(f"{text} {one}".strip(), len(text), length, count) for one in fillers)
+    return next((one for one in itertools.chain(whole, cut) if one.strip() and count(one) == length), None)
 
 
 def _joined(word: Callable[[int], str], size: int) -> str:
