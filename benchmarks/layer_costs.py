@@ -88,8 +88,8 @@ def costs_of(report: Mapping[str, Any], counts: Sequence[int]) -> dict[str, Cost
 
 def table(fits: Mapping[str, CostFit]) -> list[list[str]]:
     """Return the fits as rows of text: without layers, for each layer, and the error of each number left out."""
-    counts = [f"{one.size} layers left out" for one in next(iter(fits.values())).left_out]
-    rows = [["", "without layers", "a layer", *counts]]
+    counts = [f"{one.size} left out" for one in next(iter(fits.values())).left_out]
+    rows = [["layers", "without layers", "a layer", *counts]]
     for name, fit in fits.items():
         errors = (f"{one.error:+.1%}" for one in fit.left_out)
         rows.append([name, *(f"{value:.3g}" for value in fit.coefficients), *errors])

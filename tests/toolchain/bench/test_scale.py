@@ -167,21 +167,22 @@ serve(lambda spec: Calls(
 def test_lengths_and_batches_are_timed_in_calls_of_these_sizes(tmp_path: Path, task: str, call: str) -> None:
     engine = CountingEngine(name="it", kind="bundle", folder=tmp_path, files=(), threads=1, task=task)
     settings = BenchSettings(
-        rounds=2, texts_per_round=2, throughput_rounds=1, cold_starts=1, lengths=(7, 9), batches=(2, 5)
+        rounds=2, texts_per_round=2, throughput_rounds=1, cold_starts=1, lengths=(7, 9), batches=(3, 5)
     )
     exact = {7: ["x" * 7] * 6, 9: ["x" * 9] * 6}
-    found, _ = measure([engine], ["a", "b", "c"], settings, exact)
+    found, _ = measure([engine], ["a", "b", "c", "d"], settings, exact)
     one = found["it"]
     assert {length: [len(chunk) for chunk in rounds] for length, rounds in one.length_ms.items()} == {
         7: [6, 6],
         9: [6, 6],
     }
     assert set(one.length_memory_mb) == {7, 9}
-    assert {size: len(rounds) for size, rounds in one.batch_ms.items()} == {2: 1, 5: 1}
+    assert {size: len(rounds) for size, rounds in one.batch_ms.items()} == {3: 1, 5: 1}
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls.count(f"{call} 1 9") >= 2 * (6 + 3)  # with three to warm up
-    assert calls.count("many 2 1") == 1 + 5  # one to warm up, then ten texts
-    assert calls.count("many 5 1") == 1 + 2
+    assert calls.count("many 5 1") == 1 + 2  # one to warm up, then ten texts
+    assert calls.count("many 3 1") == 1 + 3  # nine of them
+    assert not calls.count("many 1 1")
 
 
 @pytest.mark.parametrize("sizes", [(0, 4), (4, 4), (8, 4)])
