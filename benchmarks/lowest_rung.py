@@ -1,24 +1,22 @@
 """Time a model without layers beside model2vec's static vectors, and compare the accuracies of both on banking77.
 
-    python3 -m venv peers && peers/bin/pip install --constraint constraints.txt "model2vec[distill]" scikit-learn
-    python -m benchmarks.lowest_rung --python peers/bin/python [--teacher FOLDER] [--work FOLDER]
+    python -m benchmarks.lowest_rung [--teacher FOLDER] [--work FOLDER] [--environments FOLDER]
 
 `--teacher` is a folder that `python -m benchmarks.banking77 --methods full` made; the model without layers is made from
 it by `ftool shrink --layers 0`. model2vec distils the base of the teacher, and a logistic regression is trained on its
 vectors, with the penalty that is best in cross-validation. The teacher's bundle is timed too.
+model2vec runs in an environment of its own, which the first run sets up.
 """
 
 import argparse
-import dataclasses
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.commands import ftool, write_result
-from benchmarks.peer_engine import PeerEngine
+from benchmarks.peers.engine import PLACE, write_training_texts
+from benchmarks.peers.rows import MODEL2VEC
 from benchmarks.shrinking import compared, right
 from ftool.bases import resolve_base
 from ftool.bench.engines import EngineProcess
@@ -40,57 +38,31 @@ def made(folder: Path, teacher: Path, *shape: str) -> Path:
     return ModelFolder(folder).require_bundle()
 
 
-def peer_folder(folder: Path, data: Any) -> Path:
-    """Write the base and the texts that model2vec's worker reads, unless they are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "base").exists():
-        shutil.copytree(resolve_base("minilm"), folder / "base")
-    texts = {
-        "train": list(data.train.inputs),
-        "labels": [one.labels[0] for one in data.train.examples],
-        "test": list(data.test.inputs),
-    }
-    (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
-    return folder
-
-
-def model2vec_files(place: Path) -> tuple[Path, ...]:
-    """Return the files that an app with model2vec would ship."""
-    return (*sorted((place / "model").glob("*")), place / "classifier.joblib")
-
-
 def main() -> None:
     """Make both models, compare their answers to the test texts, time them, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", type=Path, required=True, help="the Python that has model2vec")
     parser.add_argument("--teacher", type=Path, default=Path("models/banking77/full"))
     parser.add_argument("--work", type=Path, default=Path("models/lowest_rung"))
+    parser.add_argument("--environments", type=Path, default=PLACE)
     options = parser.parse_args()
     recipe = Recipe.read(ModelFolder(options.teacher).recipe)
     data = load_dataset(recipe.row.reader, recipe.data)
     folder = options.work / "no-layers"
     small = bundle_engine(made(folder, options.teacher, "--layers", "0"), Placement(threads=1))
     large = bundle_engine(ModelFolder(options.teacher).require_bundle(), Placement(threads=1))
-    place = peer_folder(options.work / "model2vec", data).resolve()
-    peer = PeerEngine(
-        name="model2vec",
-        kind="peer",
-        folder=place,
-        files=(),
-        threads=1,
-        task=recipe.task,
-        python=options.python.absolute(),
-        worker="model2vec_worker.py",
-    )
-    with EngineProcess(peer, "distils and trains now, so that no cold start includes it"):
-        answers = json.loads((place / "answers.json").read_text(encoding="utf-8"))
-    peer = dataclasses.replace(peer, files=model2vec_files(place))
+    options.work.mkdir(parents=True, exist_ok=True)
+    texts = write_training_texts(options.work / "train.json", data.train)
+    settings = {"checkpoint": "", "base": resolve_base("minilm"), "texts": str(texts)}
+    peer = MODEL2VEC.engine(options.work, options.environments, 1, recipe.task, settings)
+    with EngineProcess(peer, data.test.inputs[0]) as process:
+        answers = process.ask({"do": "answers", "texts": list(data.test.inputs)})["answers"]
     truth = [one.labels[0] for one in data.test.examples]
     peers = np.array([a == b for a, b in zip(answers, truth, strict=True)])
     accuracy = {**compared(right(folder, "bundle"), peers), "model2vec": float(peers.mean())}
     print(accuracy)
-    texts = data.test.inputs
-    report = bench([small, peer, large], texts, BenchSettings(), task=recipe.task, split="test").to_json()
+    report = bench(
+        [small, peer, large], data.test.inputs, BenchSettings(), task=recipe.task, split="test"
+    ).to_json()
     print(format_table(table(report)))
     print("\n".join(sentences(report)))
     write_result("lowest_rung", {"accuracy": accuracy, "bench": report})

@@ -15,6 +15,8 @@ object of strings by field, or a conversation's list of messages:
     {"do": "server", "texts": [...], "rate": r, "seed": s}
                                            -> {"latencies_ms": [...]}, from each text's arrival to its answer, if
                                               r texts a second arrive at random and are answered one at a time
+    {"do": "answers", "texts": [...]}      -> {"answers": [...]}, in the order of the texts; engines of benchmarks/
+                                              only, whose answers are compared before they are timed
     {"do": "describe"}                     -> {"peak_memory_mb": ..., "versions": {...}}
 
 The process ends when its standard input ends. For the engine "bundle" it imports ftool_runtime but not PyTorch.
@@ -41,11 +43,13 @@ class Calls:
         one: answers one text; for a generator, returns the number of tokens in the answer.
         many: answers a list of texts in one call.
         first: generates only the first token of the answer to a text; None for models that are not generators.
+        answers: returns the answers to a list of texts, in their order, as JSON; None if they are not asked for.
     """
 
     one: Callable[[Any], Any]
     many: Callable[[list[Any]], object]
     first: Callable[[Any], object] | None = None
+    answers: Callable[[list[Any]], list[Any]] | None = None
 
 
 _WAKING = 1e-3  # seconds; a sleeping process wakes up late by less
@@ -178,6 +182,8 @@ def answer(request: dict[str, Any], calls: Calls) -> dict[str, Any]:
         return {"seconds": time.perf_counter() - start}
     if request["do"] == "server":
         return {"latencies_ms": served(calls.one, request["texts"], request["rate"], request["seed"])}
+    if request["do"] == "answers" and calls.answers is not None:
+        return {"answers": calls.answers(request["texts"])}
     from ftool_runtime.session.memory_usage import peak_memory_mb
 
     return {"peak_memory_mb": peak_memory_mb(), "versions": versions()}
