@@ -47,6 +47,13 @@ class GenerationConfig:
         epsilon_cutoff: for sampling: only tokens with at least this probability are sampled.
         eta_cutoff: for sampling: as `epsilon_cutoff`, with a limit that depends on the entropy,
             https://arxiv.org/abs/2210.15191.
+        prompt_lookup_num_tokens: for greedy search: guess up to this many tokens from the source or prompt, and check
+            them in one run, which is faster for answers that quote; 0 for no guesses. A call that names it must
+            search greedily; a bundle's own setting has no effect on calls that sample or have several beams.
+        max_matching_ngram_size: for prompt lookup: the largest number of last tokens that are looked up.
+        prompt_lookup_approximate: for prompt lookup: whether to allow it in a bundle that rounds activations, which is
+            one of any precision but fp32. There, the logits of several tokens in one run differ slightly from those
+            of single steps, so that another token can be chosen if two are almost equally probable.
         repetition_penalty: above 1, makes tokens that appeared before less likely.
         encoder_repetition_penalty: above 1, makes the source's tokens more likely.
         no_repeat_ngram_size: no sequence of this many tokens appears twice; 0 for no limit.
@@ -87,6 +94,9 @@ class GenerationConfig:
     top_h: float | None = None
     epsilon_cutoff: float = 0.0
     eta_cutoff: float = 0.0
+    prompt_lookup_num_tokens: int = 0
+    max_matching_ngram_size: int = 2
+    prompt_lookup_approximate: bool = False
     repetition_penalty: float = 1.0
     encoder_repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
@@ -145,7 +155,8 @@ class GenerationConfig:
         """Return a copy with some fields changed.
 
         Raises InputError for an unknown field, a wrong value, a field of transformers that is not supported, and a
-        field that has no effect: of sampling where the copy does not sample, of beam search where it has one beam.
+        field that has no effect: of sampling where the copy does not sample, of beam search where it has one beam, of
+        prompt lookup where the copy does not look up.
         """
         known = [entry.name for entry in fields(self) if entry.name != "other"]
         for name, value in changes.items():
@@ -156,7 +167,12 @@ class GenerationConfig:
             if kept.get(total) is not None:  # a call's length takes precedence over the bundle's
                 kept.setdefault(new, None)
         config = replace(self, **kept) if kept else self
-        check_needs(changes, do_sample=config.do_sample, num_beams=config.num_beams)
+        check_needs(
+            changes,
+            do_sample=config.do_sample,
+            num_beams=config.num_beams,
+            lookup=config.prompt_lookup_num_tokens > 0,
+        )
         return config
 
     def completed(self, bundle: "GenerationConfig") -> Self:
@@ -197,6 +213,11 @@ class GenerationConfig:
         for name, tokens in named.items():
             if tokens and max(tokens) >= size:
                 raise InputError(f"{name} names the token id {max(tokens)}; the model's ids are below {size}")
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether tokens are guessed by prompt lookup."""
+        return self.prompt_lookup_num_tokens > 0 and not self.do_sample and self.num_beams == 1
 
     @property
     def new_tokens(self) -> int:

@@ -39,19 +39,27 @@ def without_effect(name: str, value: Any, *, in_file: bool = False) -> bool:
     raise InputError(f"{name}={value!r} is not supported here; remove it, or generate with transformers")
 
 
-def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int) -> None:
-    """Raise InputError if an option of a call has no effect because the call neither samples nor searches with beams.
+def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int, lookup: bool) -> None:
+    """Raise InputError if an option of a call has no effect, because the call searches in another way.
+
+    Options of sampling need sampling, options of beam search need several beams, and prompt lookup needs neither.
 
     Args:
-        given: the call's options. An option that switches sampling or beam search off on purpose (`do_sample=False`,
-            `num_beams=1`) allows the others to have no effect.
+        given: the call's options. An option that switches sampling, beam search or prompt lookup off on purpose
+            (`do_sample=False`, `num_beams=1`, `prompt_lookup_num_tokens=0`) allows the others to have no effect.
         do_sample: whether the call samples.
         num_beams: the number of the call's beams.
+        lookup: whether prompt lookup is on, for a call that neither samples nor has several beams.
     """
     if not do_sample and "do_sample" not in given:
         _check_need(given, _OF_SAMPLING, "do_sample=True")
     if num_beams == 1 and "num_beams" not in given:
         _check_need(given, _OF_BEAMS, "num_beams above 1")
+    if not lookup and "prompt_lookup_num_tokens" not in given:
+        _check_need(given, _OF_LOOKUP, "prompt_lookup_num_tokens")
+    if do_sample or num_beams > 1:
+        needed = "do_sample=False" if do_sample else "num_beams=1"
+        _check_need(given, {"prompt_lookup_num_tokens": 0}, needed)
 
 
 def _check_need(given: Mapping[str, Any], neutral: Mapping[str, Any], needed: str) -> None:
@@ -185,6 +193,9 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "top_h": _number(0, 1, open_low=True),
     "epsilon_cutoff": _number(0, 1),
     "eta_cutoff": _number(0, 1),
+    "prompt_lookup_num_tokens": _whole(0),
+    "max_matching_ngram_size": _whole(1),
+    "prompt_lookup_approximate": _truth,
     "repetition_penalty": _number(0, open_low=True),
     "encoder_repetition_penalty": _number(0, open_low=True),
     "no_repeat_ngram_size": _whole(0),
@@ -246,6 +257,9 @@ _OF_SAMPLING: Final[Mapping[str, Any]] = {
 # The same for beam search.
 _OF_BEAMS: Final[Mapping[str, Any]] = {"early_stopping": False, "length_penalty": 1.0}
 
+# The same for prompt lookup.
+_OF_LOOKUP: Final[Mapping[str, Any]] = {"max_matching_ngram_size": 2, "prompt_lookup_approximate": False}
+
 # Fields that say where a config came from.
 _METADATA: Final = frozenset({"_commit_hash", "_from_model_config", "transformers_version"})
 
@@ -262,7 +276,6 @@ _IGNORED_IN_FILES: Final[Mapping[str, tuple[Any, ...]]] = {
     "disable_compile": (True, False),
     "is_assistant": (False,),
     "max_cache_len": (),
-    "max_matching_ngram_size": (),
     "num_assistant_tokens": (20,),
     "num_assistant_tokens_schedule": ("constant",),
     "output_attentions": (False,),
@@ -270,7 +283,6 @@ _IGNORED_IN_FILES: Final[Mapping[str, tuple[Any, ...]]] = {
     "output_logits": (False,),
     "output_scores": (False,),
     "prefill_chunk_size": (),
-    "prompt_lookup_num_tokens": (),
     "return_dict_in_generate": (False,),
     "speculation_type": (),
     "target_lookbehind": (10,),

@@ -22,6 +22,7 @@ from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.detokenize import StopCheck
 from ftool_runtime.decoding.greedy import Row, generate_tokens
 from ftool_runtime.decoding.logits_processors import RowContext
+from ftool_runtime.decoding.prompt_lookup import lookup_of, lookup_refusal
 from ftool_runtime.decoding.results import GeneratedRow
 from ftool_runtime.decoding.token_checks import check_rows, check_tokens
 from ftool_runtime.errors import BundleError, DeviceError, InputError
@@ -247,10 +248,11 @@ class GeneratorEngine:
     def _runs(self, lengths: Sequence[int], config: GenerationConfig) -> list[tuple[list[int], range]]:
         """Return the runs for rows of these lengths: for each run, the indices of its rows and the answers' numbers.
 
-        A run holds rows of similar length; if rows would change each other's answers, it holds one answer to one row.
+        A run holds rows of similar length. If rows would change each other's answers, or their tokens are guessed by
+        prompt lookup, it holds one answer to one row.
         """
         sampled = config.num_return_sequences if config.num_beams == 1 else 1
-        if self.manifest.precision.rows_share_scale:  # other rows would change answers
+        if self.manifest.precision.rows_share_scale or config.looks_up:
             singles = [range(number, number + 1) for number in range(sampled)]
             return [([place], numbers) for place in range(len(lengths)) for numbers in singles]
         most = max(1, ROWS_OF_A_RUN // max(config.num_beams, sampled))
@@ -268,7 +270,16 @@ class GeneratorEngine:
         keep_logits: bool,
     ) -> Row:
         prompt = self._prompt(tokens, config)
-        return Row(prompt, context, config, sequence=sequence, stop_check=stop_check, keep_logits=keep_logits)
+        source = tokens if self.contract.family == "encoder-decoder" else ()
+        return Row(
+            prompt,
+            context,
+            config,
+            sequence=sequence,
+            stop_check=stop_check,
+            keep_logits=keep_logits,
+            lookup=lookup_of(config, source, prompt, self.guard.get().decoders.graph.vocabulary),
+        )
 
     def _beam_search(
         self,
@@ -322,4 +333,9 @@ def _on_cpu(settings: SessionSettings) -> SessionSettings:
 def _config(folder: Path, manifest: Manifest) -> GenerationConfig:
     if GENERATION_CONFIG_FILE not in manifest.files:
         return GenerationConfig()
-    return GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
+    config = GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
+    refusal = lookup_refusal(config, manifest.precision)
+    if refusal is None:
+        return config
+    logger.warning("%s: %s; tokens are generated one by one", folder / GENERATION_CONFIG_FILE, refusal)
+    return replace(config, prompt_lookup_num_tokens=0)

@@ -1,4 +1,7 @@
-"""Greedy search and sampling: generate one token per step for each row; rows leave the batch when they end."""
+"""Greedy search and sampling: generate one token per step for each row; rows leave the batch when they end.
+
+A row with a prompt lookup runs alone, and gets several tokens from a step whose guesses are right.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +17,7 @@ from ftool_runtime.decoding.logits_processors import (
     logits_processors,
     no_token_left,
 )
+from ftool_runtime.decoding.prompt_lookup import PromptLookup
 from ftool_runtime.decoding.results import FinishReason, GeneratedRow
 from ftool_runtime.decoding.sampling import sample, sampling_rng
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
@@ -26,6 +30,7 @@ class Row:
         answer: the tokens generated so far.
         number: the row's position in the caller's numbering, for errors.
         finish_reason: None until the answer ends.
+        lookup: the guesses of the next tokens, made from prompt and answer so far; None for one token per step.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Row:
         sequence: int = 0,
         stop_check: StopCheck | None = None,
         keep_logits: bool = False,
+        lookup: PromptLookup | None = None,
     ) -> None:
         """Start an answer to `prompt`, a list of token ids.
 
@@ -44,6 +50,7 @@ class Row:
         """
         self.answer: list[int] = []
         self.finish_reason: FinishReason | None = None
+        self.lookup = lookup
         self._processors = logits_processors(config, context)
         self.number = context.row
         self._ends = frozenset(config.eos_token_id)
@@ -77,6 +84,8 @@ class Row:
         self._ids[self._length] = token
         self._length += 1
         self.answer.append(token)
+        if self.lookup is not None:
+            self.lookup.add(token)
         stopped = self._stop_check is not None and self._stop_check(self.answer)
         if token in self._ends:
             self.finish_reason = "eos"
@@ -84,6 +93,16 @@ class Row:
             self.finish_reason = "stop"
         elif self._length >= self._longest:
             self.finish_reason = "length"
+
+    @property
+    def length(self) -> int:
+        """The number of tokens in prompt and answer so far."""
+        return self._length
+
+    @property
+    def room(self) -> int:
+        """The largest number of tokens that the answer can still get."""
+        return self._longest - self._length
 
     def result(self) -> GeneratedRow:
         """Return the answer so far; its finish reason is "cancelled" if it has not ended."""
@@ -94,6 +113,8 @@ class Row:
 def generate_tokens(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> Iterator[None]:
     """Generate one token per step, until all `rows` have ended; yields after every step.
 
+    A single row with a lookup can get several tokens per step, and yields after every token.
+
     Args:
         decoder: the decoder, which has read the rows' prompts.
         logits: the decoder's logits after the prompts, float32 (rows, 1, vocabulary).
@@ -101,6 +122,9 @@ def generate_tokens(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> It
 
     Raises InputError if a row's logits processors leave no token, and BundleError if its logits are nan.
     """
+    if len(rows) == 1 and rows[0].lookup is not None:
+        yield from _generate_with_lookup(decoder, logits, rows[0], rows[0].lookup)
+        return
     while True:
         tokens = _next_tokens(logits[:, 0], rows)
         for row, token in zip(rows, tokens.tolist(), strict=True):
@@ -114,6 +138,34 @@ def generate_tokens(decoder: Decoder, logits: Logits, rows: Sequence[Row]) -> It
             rows = [rows[place] for place in running]
             tokens = tokens[running]
         logits = decoder.step(tokens)
+
+
+def _generate_with_lookup(decoder: Decoder, logits: Logits, row: Row, lookup: PromptLookup) -> Iterator[None]:
+    """Generate one row; each run of the decoder gives one token, and one more for each right guess.
+
+    After every run the decoder forgets the wrong guesses, also if the iterator is closed before the next run.
+    """
+    guesses: list[int] = []
+    while True:
+        right = 0
+        try:
+            for scores, guess in zip(logits[0], [*guesses, None], strict=True):
+                token = row.choose(scores)
+                row.append(token)
+                yield
+                if row.finish_reason is not None:
+                    return
+                if token != guess:
+                    break
+                right += 1
+        finally:
+            decoder.cut(row.length - 1)  # the last token has not been run
+        lookup.learn(len(guesses), right)
+        guesses = lookup.guess(row.room - 1)  # a run gives one token more than it has guesses
+        if guesses:
+            logits = decoder.feed([[token, *guesses]], np.arange(len(guesses) + 1)[None])
+        else:
+            logits = decoder.step(np.array([token]))
 
 
 def _next_tokens(logits: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np.int64]:  # (rows,)

@@ -21,6 +21,7 @@ from ftool_runtime.decoding.detokenize import (
     with_special_stops,
 )
 from ftool_runtime.decoding.generator_engine import GeneratorEngine
+from ftool_runtime.decoding.prompt_lookup import lookup_refusal
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.decoding.token_checks import whole_numbers
@@ -242,6 +243,9 @@ class Generator(Model[str, Generation]):
         if overflow not in (None, "refuse", "cut"):
             raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
         reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, options)
+        refusal = lookup_refusal(reader.config, self._engine.manifest.precision)
+        if reader.config.looks_up and refusal is not None:
+            raise InputError(refusal)
         return reader._replace(config=with_special_stops(reader.config, self._engine.tokens.special))
 
     def _encode(self, given: str, row: int, options: InputReader) -> Tokens:

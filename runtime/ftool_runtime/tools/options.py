@@ -58,6 +58,17 @@ FLAGS: Final = (
     Flag(name="repetition_penalty", kind=float, metavar="P", help="above 1 for fewer repeated tokens"),
     Flag(name="no_repeat_ngram_size", kind=int, metavar="N", help="no sequence of N tokens appears twice"),
     Flag(
+        name="prompt_lookup_num_tokens",
+        kind=int,
+        metavar="N",
+        help="guess up to N tokens at once from the text, for answers that quote it",
+    ),
+    Flag(
+        name="prompt_lookup_approximate",
+        kind=bool,
+        help="guess in other precisions than fp32 too, where it can change an answer",
+    ),
+    Flag(
         name="do_sample", kind=bool, help="sample tokens by their probability; implied by flags of sampling"
     ),
     Flag(

@@ -26,6 +26,8 @@ class ConcatenatedCacheDecoder(Decoder):
 
     def cut(self, length: int) -> None:
         """Keep the first `length` tokens. The cache holds a single row, without padding."""
+        if length >= self._mask.shape[1]:
+            return
         for place, view in enumerate(self._past_views()):
             kept = view[:, :, :length].copy()
             self._past[place][: kept.size] = kept.reshape(-1)
