@@ -62,6 +62,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     """
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
+    config.prompt_lookup_num_tokens = None  # changes no answer; transformers has it only for single rows
     answers: list[list[int]] = [[] for _ in rows]
     for room, places in group_by_room(loaded, rows, config).items():
         limited = copy.deepcopy(config)

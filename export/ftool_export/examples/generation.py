@@ -136,7 +136,12 @@ class GenerationExamples:
         """
         rows = spread(self.inputs, _SINGLE)
         generate = partial(
-            model.generate, do_sample=False, num_beams=1, keep_logits=True, max_new_tokens=_BATCH_TOKENS
+            model.generate,
+            do_sample=False,
+            num_beams=1,
+            keep_logits=True,
+            max_new_tokens=_BATCH_TOKENS,
+            prompt_lookup_num_tokens=0,  # with prompt lookup rows run singly
         )
         changed, largest = 0, 0.0
         for start in range(0, len(rows), _ROWS_AT_ONCE):

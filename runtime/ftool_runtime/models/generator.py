@@ -106,8 +106,9 @@ class Generator(Model[str, Generation]):
             config: generation settings that replace the bundle's `generation_config`.
             overflow: "refuse" to raise an error for a text that is too long, or "cut" to cut it, which sets `truncated`
                 in the answer. None for the class's default.
-            options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1; for
-                translators with a choice of languages also source_language and target_language.
+            options: fields of GenerationConfig, such as max_new_tokens=64, num_beams=4, do_sample=True, seed=1,
+                prompt_lookup_num_tokens=10; for translators with a choice of languages also source_language and
+                target_language.
 
         Returns:
             One answer for a string; for several strings a list of answers in the same order.
@@ -203,6 +204,8 @@ class Generator(Model[str, Generation]):
 
     def time_tokens(self, row: Sequence[int], **options: Any) -> list[float]:
         """Return the time, in seconds from the start of the call, at which each token of an answer was generated.
+
+        With prompt lookup, several tokens of one run follow each other at once.
 
         `row` holds the token ids of a source or prompt. Options and errors are the same as for a call.
         """

@@ -118,7 +118,7 @@ def test_beams_find_an_answer_no_worse_than_greedy(
         ({"penalty_alpha": 0.6}, "penalty_alpha=0.6 is not supported here"),
         ({"output_scores": True}, "output_scores=True is not supported here; remove it"),
         ({"return_dict_in_generate": True}, "return_dict_in_generate=True is not supported here"),
-        ({"prompt_lookup_num_tokens": 3}, "prompt_lookup_num_tokens=3 is not supported here"),
+        ({"assistant_lookbehind": 3}, "assistant_lookbehind=3 is not supported here"),
         ({"cache_implementation": "quantized"}, "cache_implementation='quantized' is not supported here"),
         ({"use_cache": False}, "use_cache=False is not supported here"),
         ({"temperature": 0.7}, "temperature=0.7 has no effect without do_sample=True; set that, or remove"),
