@@ -47,9 +47,9 @@ class GenerationConfig:
         epsilon_cutoff: for sampling: only tokens with at least this probability are sampled.
         eta_cutoff: for sampling: as `epsilon_cutoff`, with a limit that depends on the entropy,
             https://arxiv.org/abs/2210.15191.
-        prompt_lookup_num_tokens: for greedy search: guess up to this many tokens from the source or prompt, and check
-            them in one run, which is faster for answers that quote; 0 for no guesses. A call that names it must
-            search greedily; a bundle's own setting has no effect on calls that sample or have several beams.
+        prompt_lookup_num_tokens: guess up to this many tokens from the source or prompt, and check them in one run,
+            which is faster for answers that quote; 0 for no guesses. A call that names it must have one beam; a
+            bundle's own setting has no effect on calls with several beams.
         max_matching_ngram_size: for prompt lookup: the largest number of last tokens that are looked up.
         prompt_lookup_approximate: for prompt lookup: whether to allow it in a bundle that rounds activations, which is
             one of any precision but fp32. There, the logits of several tokens in one run differ slightly from those
@@ -217,7 +217,7 @@ class GenerationConfig:
     @property
     def looks_up(self) -> bool:
         """Whether tokens are guessed by prompt lookup."""
-        return self.prompt_lookup_num_tokens > 0 and not self.do_sample and self.num_beams == 1
+        return self.prompt_lookup_num_tokens > 0 and self.num_beams == 1
 
     @property
     def new_tokens(self) -> int:

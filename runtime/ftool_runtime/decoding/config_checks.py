@@ -42,14 +42,14 @@ def without_effect(name: str, value: Any, *, in_file: bool = False) -> bool:
 def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int, lookup: bool) -> None:
     """Raise InputError if an option of a call has no effect, because the call searches in another way.
 
-    Options of sampling need sampling, options of beam search need several beams, and prompt lookup needs neither.
+    Options of sampling need sampling, options of beam search need several beams, and prompt lookup needs one beam.
 
     Args:
         given: the call's options. An option that switches sampling, beam search or prompt lookup off on purpose
             (`do_sample=False`, `num_beams=1`, `prompt_lookup_num_tokens=0`) allows the others to have no effect.
         do_sample: whether the call samples.
         num_beams: the number of the call's beams.
-        lookup: whether prompt lookup is on, for a call that neither samples nor has several beams.
+        lookup: whether prompt lookup is on, for a call with one beam.
     """
     if not do_sample and "do_sample" not in given:
         _check_need(given, _OF_SAMPLING, "do_sample=True")
@@ -57,9 +57,8 @@ def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int, lo
         _check_need(given, _OF_BEAMS, "num_beams above 1")
     if not lookup and "prompt_lookup_num_tokens" not in given:
         _check_need(given, _OF_LOOKUP, "prompt_lookup_num_tokens")
-    if do_sample or num_beams > 1:
-        needed = "do_sample=False" if do_sample else "num_beams=1"
-        _check_need(given, {"prompt_lookup_num_tokens": 0}, needed)
+    if num_beams > 1:
+        _check_need(given, {"prompt_lookup_num_tokens": 0}, "num_beams=1")
 
 
 def _check_need(given: Mapping[str, Any], neutral: Mapping[str, Any], needed: str) -> None:

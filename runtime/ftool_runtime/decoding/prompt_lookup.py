@@ -2,14 +2,17 @@
 
 If the last tokens of an answer also stand in the source or prompt, the tokens after them there are the guesses (prompt
 lookup decoding, Saxena 2023, https://github.com/apoorvumang/prompt-lookup-decoding). One run of the decoder computes
-the logits after every guess, and the answer keeps the guesses up to the first one that greedy search does not choose
-(speculative decoding, Leviathan et al. 2023, https://arxiv.org/abs/2211.17192).
+the logits after every guess, and the answer keeps the guesses up to the first one that greedy search or the random draw
+does not choose (speculative decoding, Leviathan et al. 2023, https://arxiv.org/abs/2211.17192).
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from ftool_runtime.bundle.manifest import Precision
 from ftool_runtime.decoding.config import GenerationConfig
+
+_LONGEST_PAUSE: Final = 8  # tokens
 
 
 class PromptLookup:
@@ -17,7 +20,7 @@ class PromptLookup:
 
     A run with several tokens takes longer than a step, so wrong guesses cost time. The number of guesses therefore
     follows their success: if all guesses of a run are right, it doubles; otherwise it falls to the number of right
-    guesses, but not below 1.
+    guesses, but not below 1. While guesses fail again and again, there are pauses of up to 8 tokens without guesses.
     """
 
     def __init__(
@@ -33,6 +36,8 @@ class PromptLookup:
             ends: the tokens that end an answer; nothing is guessed after them.
         """
         self._most = self._allowed = most
+        self._failures = 0  # successive runs without a right guess
+        self._pause = 0  # the number of tokens until the next guess
         self._longest_ngram = longest_ngram
         self._vocabulary = vocabulary
         self._ends = ends
@@ -50,6 +55,9 @@ class PromptLookup:
 
     def guess(self, room: int) -> list[int]:
         """Return at most `room` guesses of the next tokens: those after the longest n-gram that occurred before."""
+        if self._pause:
+            self._pause -= 1
+            return []
         end = len(self._tokens)
         for size in range(min(self._longest_ngram, end), 0, -1):
             start = self._after.get(tuple(self._tokens[end - size :]))
@@ -59,10 +67,11 @@ class PromptLookup:
 
     def learn(self, guesses: int, right: int) -> None:
         """Adapt the number of guesses to the result of a run: of `guesses` guesses, the first `right` were right."""
-        if right < guesses:
-            self._allowed = max(1, right)
-        elif guesses:
-            self._allowed = min(self._most, 2 * self._allowed)
+        if not guesses:
+            return
+        self._allowed = max(1, right) if right < guesses else min(self._most, 2 * self._allowed)
+        self._failures = 0 if right else self._failures + 1
+        self._pause = min(2**self._failures // 4, _LONGEST_PAUSE)  # none after the first failure
 
     def _usable(self, tokens: list[int]) -> list[int]:
         """Return the tokens up to the first one that ends an answer, or before the first unknown one."""

@@ -1,4 +1,4 @@
-"""Prompt lookup: answers equal those of single steps, with fewer runs; where it can't apply, it is refused."""
+"""Prompt lookup: answers equal those of single steps, with fewer runs; if it can't apply, it is refused."""
 
 import json
 import logging
@@ -15,6 +15,7 @@ import ftool_runtime as ft
 from ftool_runtime.bundle.manifest import Precision
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.prompt_lookup import PromptLookup
+from ftool_runtime.session.decoder.decoder import Decoder
 from ftool_runtime.session.onnx_session import OnnxSession
 from ftool_runtime.tools.cli import main
 
@@ -78,6 +79,7 @@ PROCESSORS = st.fixed_dictionaries(
         "eos_token_id": st.sampled_from([[], [1, 9], [7, 8]]),
         "exponential_decay_length_penalty": st.tuples(st.integers(0, 10), st.floats(1, 1.5)),
         "renormalize_logits": st.booleans(),
+        "do_sample": st.just(True),
     },
 )
 
@@ -102,7 +104,7 @@ def test_answers_are_those_of_single_steps(
 def outcome(generator: Any, row: list[int], options: dict[str, Any]) -> tuple[Any, Any]:
     """The answer's tokens and its end, or the error if no token is left to choose; and the answer's logits."""
     try:
-        [answer] = generator.generate([row], keep_logits=True, **{"max_new_tokens": 40, **options})
+        [answer] = generator.generate([row], keep_logits=True, **{"max_new_tokens": 40, "seed": 3, **options})
     except ft.InputError as error:
         return str(error), 0
     return (answer.ids, answer.finish_reason), answer.logits
@@ -118,6 +120,43 @@ def test_a_repeating_answer_takes_few_runs(generator: Any, runs: list[int]) -> N
         == answer.ids
     )
     assert runs[0] <= 12
+
+
+@pytest.fixture
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tokens of each run that has a single row, but for steps of one token with static caches."""
+    numbers, feed = [], Decoder.feed
+
+    def recorded(decoder: Decoder, rows: Any, kept: Any = None) -> Any:
+        numbers.append(len(rows[0]))
+        return feed(decoder, rows, kept)
+
+    monkeypatch.setattr(Decoder, "feed", recorded)
+    return numbers
+
+
+def test_nothing_is_guessed_beyond_the_longest_answer(writer_model: Any, fed: list[int]) -> None:
+    options = {"max_new_tokens": 4, "prompt_lookup_num_tokens": 10, **CYCLING}
+    assert len(writer_model.generate([[*CYCLE, *CYCLE, 7]], **options)[0].ids) == 4
+    assert fed == [9, 3]  # the prompt; the first token and two guesses, after which comes the fourth token
+
+
+def test_wrong_guesses_become_fewer(writer_model: Any, fed: list[int]) -> None:
+    """The prompt's 10 after 8 and 9 is wrong: the answer goes on with 7."""
+    biases = [[[7, 8], 900.0], [[8, 9], 900.0], [[9, 7], 900.0]]
+    options = {"sequence_bias": biases, "eos_token_id": [], "prompt_lookup_num_tokens": 8}
+    prompt = [*range(7, 20), 7]
+    row = writer_model.generate([prompt], max_new_tokens=14, **options)[0]
+    assert row.ids == (8, 9, 7) * 4 + (8, 9)
+    assert fed[:3] == [len(prompt), 9, 2]
+
+
+def test_each_text_of_a_list_has_guesses(generator: Any, runs: list[int]) -> None:
+    rows = [[*CYCLE, *CYCLE, 7]] * 2
+    alone = generator.generate(rows[:1], max_new_tokens=40, prompt_lookup_num_tokens=8, **CYCLING)
+    single, runs[0] = runs[0], 0
+    assert generator.generate(rows, max_new_tokens=40, prompt_lookup_num_tokens=8, **CYCLING) == alone * 2
+    assert runs == [2 * single]
 
 
 def test_guesses_come_from_the_encoders_source(make_generator: GeneratorMaker, runs: list[int]) -> None:
@@ -197,7 +236,7 @@ def test_a_session_goes_on_after_a_turn_with_guesses(
     ("tokens", "room", "expected"),
     [
         ([5, 6, 7, 8, 5, 6], 9, [7, 8, 5, 6]),
-        ([5, 6, 7, 9, 6, 8, 5, 6], 3, [7, 9, 6]),  # the longest n-gram's first occurrence
+        ([6, 9, 5, 6, 7, 5, 6, 8, 5, 6], 3, [7, 5, 6]),  # the longest n-gram's first occurrence
         ([6, 8, 5, 6], 9, [8, 5, 6]),  # a shorter n-gram
         ([5, 6, 7, 8], 9, []),
         ([5, 5], 9, [5]),
@@ -215,10 +254,19 @@ def test_the_number_of_guesses_follows_their_success() -> None:
     lookup = PromptLookup([*range(10, 40), 10], 8, 2, vocabulary=50, ends=())
     lengths = []
     for right in (8, 3, 3, 1, 0, 1, 2, 4, 8):
-        guesses = len(lookup.guess(99))
-        lengths.append(guesses)
-        lookup.learn(guesses, min(guesses, right))
+        lengths.append(len(lookup.guess(99)))
+        lookup.learn(lengths[-1], right)
     assert lengths == [8, 8, 3, 6, 1, 1, 2, 4, 8]
+
+
+def test_guesses_that_fail_again_and_again_pause() -> None:
+    lookup = PromptLookup([5, 6, 5], 8, 2, vocabulary=50, ends=())
+    lengths = []
+    for _ in range(30):
+        lengths.append(len(lookup.guess(99)))
+        lookup.learn(lengths[-1], 0)
+    pauses = [0, 1, 2, 4, 8, 8]
+    assert lengths == [2, *(number for pause in pauses for number in (*[0] * pause, 1))]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +274,6 @@ def test_the_number_of_guesses_follows_their_success() -> None:
     [
         ({"prompt_lookup_num_tokens": -1}, "prompt_lookup_num_tokens must be a whole number of at least 0"),
         ({"prompt_lookup_num_tokens": 4, "max_matching_ngram_size": 0}, "max_matching_ngram_size must be"),
-        ({"prompt_lookup_num_tokens": 4, "do_sample": True}, "=4 has no effect without do_sample=False"),
         ({"prompt_lookup_num_tokens": 4, "num_beams": 2}, "=4 has no effect without num_beams=1"),
         ({"max_matching_ngram_size": 3}, "=3 has no effect without prompt_lookup_num_tokens"),
         ({"prompt_lookup_approximate": True}, "=True has no effect without prompt_lookup_num_tokens"),
@@ -262,7 +309,7 @@ def test_inputs_that_would_change_each_other_are_not_guessed(make_generator: Gen
         model("play", prompt_lookup_num_tokens=4, prompt_lookup_approximate=True)
 
 
-def test_a_bundles_own_setting_applies_to_greedy_calls(
+def test_a_bundles_own_setting_applies_to_calls_with_one_beam(
     make_generator: GeneratorMaker, runs: list[int]
 ) -> None:
     row, long = [*CYCLE, *CYCLE, 7], {"max_new_tokens": 40}
@@ -272,8 +319,7 @@ def test_a_bundles_own_setting_applies_to_greedy_calls(
         runs[0] = 0
         model.generate([row], prompt_lookup_num_tokens=0, **long, **CYCLING)
         assert runs == [40]
-        for other in ({"num_beams": 2}, {"do_sample": True, "seed": 1}):
-            assert model("play", **other) == model("play", prompt_lookup_num_tokens=0, **other)
+        assert model("play", num_beams=2) == model("play", num_beams=2, prompt_lookup_num_tokens=0)
 
 
 def test_a_bundles_own_setting_that_could_change_answers_is_left_out_with_a_warning(
