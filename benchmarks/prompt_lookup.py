@@ -37,7 +37,7 @@ SETTINGS = {
     "train.dropout": 0.0,
     "train.batch_size": 32,
     "train.learning_rate": 2e-3,
-    "train.epochs": 6,
+    "train.epochs": 4,
     "train.evaluations_per_epoch": 1,
     "train.early_stopping_patience": 0,
 }
@@ -69,6 +69,7 @@ def main() -> None:
                 name: compare(model, texts, case, options.rounds) for name, case in CASES.items()
             }
             result[precision]["runs"] = run_costs(model)
+            result[precision]["logits"] = logit_difference(model, texts[:50])
     print(format_table(table(result)))
     write_result("prompt_lookup", result)
 
@@ -167,6 +168,18 @@ def run_costs(model: ft.Seq2SeqGenerator, rounds: int = 60) -> dict[int, float]:
                 decoder.cut(20)
     step = median(seconds[1])
     return {count: median(times) / step for count, times in seconds.items()}
+
+
+def logit_difference(model: ft.Seq2SeqGenerator, texts: list[str]) -> float:
+    """Return the largest difference between the logits of single steps and of one run, relative to the largest logit."""
+    rows = model.tokenize(texts)
+    answers = model.generate(rows, max_new_tokens=64, keep_logits=True)
+    together = model.score_tokens(rows, [answer.ids for answer in answers])
+    differences = [
+        np.abs(answer.logits - logits).max() / np.abs(logits).max()
+        for answer, logits in zip(answers, together, strict=True)
+    ]
+    return float(max(differences))
 
 
 def table(result: dict[str, Any]) -> list[list[str]]:

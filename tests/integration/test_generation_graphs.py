@@ -159,6 +159,7 @@ def torch_answers(model: Any, row: Sequence[int], **options: Any) -> list[list[i
         },
         {"max_new_tokens": 20, "num_beams": 3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
         {"max_new_tokens": 16, "min_new_tokens": 16, "no_repeat_ngram_size": 3},
+        {"max_new_tokens": 80, "prompt_lookup_num_tokens": 6},
     ],
     ids=str,
 )
@@ -186,7 +187,8 @@ def test_logits_are_torchs(pair: Any) -> None:
         np.testing.assert_allclose(scores, logits.numpy(), atol=1e-3)
 
 
-def test_a_conversations_caches_go_on_where_they_were(pair: Any) -> None:
+@pytest.mark.parametrize("lookup", [0, 4])
+def test_a_conversations_caches_go_on_where_they_were(pair: Any, lookup: int) -> None:
     """Turns that share a beginning, by caches that stay, against fresh runs; a shorter one goes back."""
     _, model = pair
     if isinstance(model, ft.Seq2SeqGenerator):
@@ -197,7 +199,7 @@ def test_a_conversations_caches_go_on_where_they_were(pair: Any) -> None:
     history: list[int] = []
     for turn in ([5, 6, 7], [30, 31, 32, 33], [50, 51], [9]):
         prompt = [*history, *turn]
-        row = engine.new_row(prompt, config, None)
+        row = engine.new_row(prompt, config.changed(prompt_lookup_num_tokens=lookup), None)
         for _ in engine.steps_with_cache(cache, prompt, row):
             pass
         assert row.answer == list(model.generate([prompt], config)[0].ids)

@@ -62,7 +62,6 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     """
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
-    config.prompt_lookup_num_tokens = None  # changes no answer; transformers has it only for single rows
     answers: list[list[int]] = [[] for _ in rows]
     for room, places in group_by_room(loaded, rows, config).items():
         limited = copy.deepcopy(config)
@@ -72,7 +71,10 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
             chosen = [places[position] for position in batch]
             inputs = _padded(loaded, [rows[place] for place in chosen])
             with torch.inference_mode():
-                output = loaded.model.generate(**inputs, generation_config=limited)
+                # transformers looks tokens up only for single rows; that changes no answer
+                output = loaded.model.generate(
+                    **inputs, generation_config=limited, prompt_lookup_num_tokens=None
+                )
             start = 1 if loaded.family == "encoder-decoder" else inputs["input_ids"].shape[1]
             for place, ids in zip(chosen, output[:, start:].tolist(), strict=True):
                 answers[place] = _until_end(ids, config)

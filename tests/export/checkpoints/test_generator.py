@@ -1,4 +1,4 @@
-"""Generators: settings of sampling that nothing samples do not stand in the way."""
+"""Generators: settings that sampling or prompt lookup reads do not stand in the way."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ftool_export.checkpoints.generator import LoadedGenerator, load_generator
+from ftool_export.checkpoints.generator_inference import generate_tokens
 from ftool_runtime.decoding.config import GenerationConfig
 
 
@@ -43,3 +44,15 @@ def test_settings_of_sampling_are_left_out_if_nothing_is_sampled_and_they_are_no
         assert (read.max_new_tokens, read.do_sample) == (7, settings.get("do_sample", False))
         assert read.temperature == kept.get("temperature", 1.0)
     assert load_generator(tmp_path / "run", "text-generation").generation_config.max_new_tokens == 7
+
+
+def test_batches_are_answered_in_torch_if_a_checkpoint_looks_tokens_up(
+    make_generator: Callable[..., LoadedGenerator], tmp_path: Path
+) -> None:
+    """transformers looks tokens up only for single rows."""
+    loaded = make_generator("gpt2")
+    expected = generate_tokens(loaded, [[5, 6, 7], [8, 9]], max_new_tokens=12)
+    loaded.generation_config.update(prompt_lookup_num_tokens=4)
+    assert generate_tokens(loaded, [[5, 6, 7], [8, 9]], max_new_tokens=12) == expected
+    loaded.write_files(tmp_path)
+    assert GenerationConfig.read(tmp_path / "generation_config.json").prompt_lookup_num_tokens == 4
