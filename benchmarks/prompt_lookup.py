@@ -171,7 +171,7 @@ def run_costs(model: ft.Seq2SeqGenerator, rounds: int = 60) -> dict[int, float]:
 
 
 def logit_difference(model: ft.Seq2SeqGenerator, texts: list[str]) -> float:
-    """Return the largest difference between the logits of single steps and of one run, relative to the largest logit."""
+    """Return the largest difference between the logits of single steps and of one run, divided by the largest logit."""
     rows = model.tokenize(texts)
     answers = model.generate(rows, max_new_tokens=64, keep_logits=True)
     together = model.score_tokens(rows, [answer.ids for answer in answers])
@@ -184,13 +184,13 @@ def logit_difference(model: ft.Seq2SeqGenerator, texts: list[str]) -> float:
 
 def table(result: dict[str, Any]) -> list[list[str]]:
     """Return a table with a row for each precision."""
-    rows = [
-        ["precision", *(f"{name}: time, same answers" for name in CASES), *(f"{n} tokens" for n in RUNS[1:])]
-    ]
+    names = [f"{name}: time, same answers" for name in CASES]
+    rows = [["precision", *names, *(f"{count} tokens" for count in RUNS[1:]), "logits"]]
     for precision in PRECISIONS:
         found = result[precision]
         cells = [f"{found[name]['ratio']:.2f}, {found[name]['same']} of {result['texts']}" for name in CASES]
-        rows.append([precision, *cells, *(f"{found['runs'][count]:.2f}" for count in RUNS[1:])])
+        costs = [f"{found['runs'][count]:.2f}" for count in RUNS[1:]]
+        rows.append([precision, *cells, *costs, f"{found['logits']:.1e}"])
     return rows
 
 
