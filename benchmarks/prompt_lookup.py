@@ -37,7 +37,7 @@ SETTINGS = {
     "train.dropout": 0.0,
     "train.batch_size": 32,
     "train.learning_rate": 2e-3,
-    "train.epochs": 4,
+    "train.epochs": 3,
     "train.evaluations_per_epoch": 1,
     "train.early_stopping_patience": 0,
 }
