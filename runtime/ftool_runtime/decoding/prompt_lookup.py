@@ -12,7 +12,14 @@ from typing import Final
 from ftool_runtime.bundle.manifest import Precision
 from ftool_runtime.decoding.config import GenerationConfig
 
-_LONGEST_PAUSE: Final = 8  # tokens
+_PAUSES: Final = (
+    0,
+    0,
+    1,
+    2,
+    4,
+    8,
+)  # tokens without guesses, by the number of successive runs without a right guess
 
 
 class PromptLookup:
@@ -36,7 +43,7 @@ class PromptLookup:
             ends: the tokens that end an answer; nothing is guessed after them.
         """
         self._most = self._allowed = most
-        self._failures = 0  # successive runs without a right guess
+        self._failures = 0  # successive runs without a right guess, an index of `_PAUSES`
         self._pause = 0  # the number of tokens until the next guess
         self._longest_ngram = longest_ngram
         self._vocabulary = vocabulary
@@ -70,8 +77,8 @@ class PromptLookup:
         if not guesses:
             return
         self._allowed = max(1, right) if right < guesses else min(self._most, 2 * self._allowed)
-        self._failures = 0 if right else self._failures + 1
-        self._pause = min(2**self._failures // 4, _LONGEST_PAUSE)  # none after the first failure
+        self._failures = 0 if right else min(self._failures + 1, len(_PAUSES) - 1)
+        self._pause = _PAUSES[self._failures]
 
     def _usable(self, tokens: list[int]) -> list[int]:
         """Return the tokens up to the first one that ends an answer, or before the first unknown one."""
@@ -104,7 +111,7 @@ def lookup_refusal(config: GenerationConfig, precision: Precision) -> str | None
     """Return why a bundle with this precision can't look up tokens as `config` says; None if it can.
 
     In fp32, the logits of several tokens in one run are those of single steps, up to float32 rounding. In the other
-    precisions, operators round activations to integers, which makes of that rounding differences of a percent.
+    precisions, operators round activations to integers, which enlarges that rounding to differences of up to a percent.
     """
     if not config.prompt_lookup_num_tokens:
         return None
