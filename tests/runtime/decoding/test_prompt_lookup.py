@@ -303,7 +303,7 @@ def test_other_precisions_than_fp32_must_be_allowed(make_generator: GeneratorMak
 def test_inputs_that_would_change_each_other_are_not_guessed(make_generator: GeneratorMaker) -> None:
     precision = Precision(name="int8", rows_share_scale=True)
     with (
-        ft.load(make_generator(precision=precision), threads=1) as model,
+        ft.TextGenerator.load(make_generator(precision=precision), threads=1) as model,
         pytest.raises(ft.InputError, match="=4 is not possible with this int8 bundle"),
     ):
         model("play", prompt_lookup_num_tokens=4, prompt_lookup_approximate=True)
@@ -313,7 +313,7 @@ def test_a_bundles_own_setting_applies_to_calls_with_one_beam(
     make_generator: GeneratorMaker, runs: list[int]
 ) -> None:
     row, long = [*CYCLE, *CYCLE, 7], {"max_new_tokens": 40}
-    with ft.load(make_generator(config={"prompt_lookup_num_tokens": 10}), threads=1) as model:
+    with ft.TextGenerator.load(make_generator(config={"prompt_lookup_num_tokens": 10}), threads=1) as model:
         assert len(model.generate([row], **long, **CYCLING)[0].ids) == 40
         assert runs[0] < 12
         runs[0] = 0
@@ -327,7 +327,7 @@ def test_a_bundles_own_setting_that_could_change_answers_is_left_out_with_a_warn
 ) -> None:
     config = {"prompt_lookup_num_tokens": 10}
     folder = make_generator(config=config, precision=Precision(name="w8"))
-    with caplog.at_level(logging.WARNING), ft.load(folder, threads=1) as model:
+    with caplog.at_level(logging.WARNING), ft.TextGenerator.load(folder, threads=1) as model:
         assert model.generation_config.prompt_lookup_num_tokens == 0
         assert model("play").token_ids
     assert "could change answers of this w8 bundle" in caplog.text
