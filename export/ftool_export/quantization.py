@@ -19,6 +19,7 @@ from ftool_export.passes.matching import constant_matmuls, constant_shape, layer
 from ftool_export.passes.move_scales import MoveScales
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
+from ftool_export.passes.pooled_token import PooledTokenOnly
 from ftool_export.passes.quantize_blocks import QuantizeBlocks
 from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
 from ftool_export.passes.residual_sums import ResidualSums
@@ -41,6 +42,7 @@ def tidy_passes(settings: PassSettings) -> tuple[ir.passes.InPlacePass, ...]:
         ShareConstants(),
         DropReshapes(),
         FoldUniformLookups(),
+        PooledTokenOnly(settings),
         PackQKV(),
         FeedPacked(),
         ResidualSums(settings),

@@ -77,7 +77,8 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         plan, drop_mask=plan.drop_mask and MASK not in manifest.input.names
     )  # older bundles kept it
     passes = replace(
-        PassSettings.recorded(manifest.evidence.get("quantization")) or plan.settings(PassSettings()),
+        PassSettings.recorded(manifest.evidence.get("quantization"))
+        or plan.settings(PassSettings(pooled_token=False)),  # older bundles
         left_out=frozenset(manifest.precision.left_out),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},

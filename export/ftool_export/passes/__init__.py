@@ -19,7 +19,7 @@ from ftool_export.errors import ExportError
 
 MICROSOFT: Final = "com.microsoft"
 MICROSOFT_VERSION: Final = 1
-_RECORDED: Final = ("smallest", "smallest_table", "block_size")
+_RECORDED: Final = ("smallest", "smallest_table", "block_size", "pooled_token")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class PassSettings:
     smallest: int = 65_536  # products whose weight has fewer elements stay in fp32, because they gain nothing
     smallest_table: int = 1_048_576  # tables with fewer elements, such as positions, are fastest in fp32
     block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
+    pooled_token: bool = True  # whether the last layer is computed only for the token that is pooled
     # By the name of a weight, by which powers of two the channels that its product reads are divided, int8 (channels,).
     moved: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: MappingProxyType({}))
     # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).
@@ -67,7 +68,8 @@ class PassSettings:
         if values is None:
             return None
         moved = {name: _dense(pairs) for name, pairs in values.get("moved", {}).items()}
-        return cls(**{name: values[name] for name in _RECORDED}, moved=moved)
+        older = {"pooled_token": False, **values}
+        return cls(**{name: older[name] for name in _RECORDED}, moved=moved)
 
 
 def _nonzero(exponents: NDArray[np.int8]) -> dict[str, Any]:

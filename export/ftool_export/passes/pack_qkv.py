@@ -1,7 +1,8 @@
 """Compute an attention's query, key and value with one matrix product instead of three.
 
 The three products read the same input, so their weights can be joined side by side. The wider product quantises the
-input once instead of three times, and uses more cores. A Split divides the result into query, key and value.
+input once instead of three times, and uses more cores. A Split divides the result into query, key and value. If the
+query is computed only for the pooled token (`PooledTokenOnly`), key and value are packed without it.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class _Projection:
 
 
 class PackQKV(ir.passes.InPlacePass):
-    """Pack the products of every attention operator whose query, key and value are computed from the same input."""
+    """Pack the products of every attention operator whose key, value and, if possible, query have the same input."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite `model` in place; the result says whether anything was modified."""
@@ -50,13 +51,28 @@ class PackQKV(ir.passes.InPlacePass):
 
 
 def _projections(attention: ir.Node) -> list[_Projection] | None:
+    """Return the projections to pack: query, key and value, or key and value; None if nothing can be packed."""
     found = [_projection(_before_rotation(value)) for value in attention.inputs[:3]]
     known = [projection for projection in found if projection is not None]
     if len(known) < 3 or len({id(p.matmul) for p in known}) < 3:
         return None
+    query, key, _ = known
+    if _reads_one_token_of(query, key):
+        known = known[1:]
     one_source = len({id(p.matmul.inputs[0]) for p in known}) == 1
     one_form = len({p.bias is None for p in known}) == 1
     return known if one_source and one_form else None
+
+
+def _reads_one_token_of(query: _Projection, key: _Projection) -> bool:
+    """Return whether the query is computed from one token of the input from which the key is computed."""
+    source = query.matmul.inputs[0]
+    selection = source.producer() if source is not None else None
+    return (
+        selection is not None
+        and selection.op_type == "Gather"
+        and selection.inputs[0] is key.matmul.inputs[0]
+    )
 
 
 def _before_rotation(value: ir.Value | None) -> ir.Value | None:
@@ -102,7 +118,12 @@ def _pack(
             ir.node("Add", [matmul.outputs[0], bias], name=f"{layer}/Add", metadata_props=dict(notes))
         )
         _describe(nodes[-1].outputs[0], projections, f"{attention.name}.packed.biased")
-    split = ir.node("Split", [nodes[-1].outputs[0], _sizes(graph, projections)], {"axis": -1}, num_outputs=3)
+    split = ir.node(
+        "Split",
+        [nodes[-1].outputs[0], _sizes(graph, projections)],
+        {"axis": -1},
+        num_outputs=len(projections),
+    )
     split.name = f"{layer}/Split"
     for output, projection in zip(split.outputs, projections, strict=True):
         output.name, output.shape, output.type = (
@@ -131,7 +152,7 @@ def _joined(
     key = tuple(part for part in parts if part is not None)
     if key not in packed:
         arrays = [array for array in map(constant, key) if array is not None]
-        assert len(arrays) == 3
+        assert len(arrays) == len(key)
         packed[key] = initializer(graph, name, np.concatenate(arrays, axis=-1))
     return packed[key]
 
