@@ -1,6 +1,7 @@
 """Parity derives a bundle's graph again from the checkpoint: an unchanged bundle equals it, a damaged bundle fails."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,25 @@ def test_an_honest_bundle_is_the_derived_graph_bit_for_bit_on_the_same_machine(
     assert 0.3 < stored.weight_error <= 0.5  # rounding to the nearest step
     assert stored.constant_error == 0
     assert stored.rounding == 0 < stored.rounding_limit
+
+
+def test_a_bundle_exported_before_its_last_layer_computed_one_token_is_derived_in_its_own_form(
+    bert: Path, tiny: PassSettings, texts: list[str], tmp_path: Path
+) -> None:
+    loaded = load_classifier(bert)
+    examples = ClassificationExamples(loaded=loaded, inputs=texts)
+    settings = ExportSettings(
+        bundle=tmp_path / "b", precision="int8", allow_drift=True, passes=replace(tiny, pooled_token=False)
+    )
+    bundle = export(settings, loaded, examples).bundle
+    assert bundle is not None
+    manifest = Manifest.read(bundle)
+    quantization = {
+        name: value for name, value in manifest.evidence["quantization"].items() if name != "pooled_token"
+    }
+    replace(manifest, evidence={**manifest.evidence, "quantization": quantization}).write(bundle)
+    stored = parity(loaded, bundle, examples).stored
+    assert stored.constant_error == stored.rounding == 0
 
 
 def test_an_fp32_bundle_with_swapped_vectors_of_tokens_that_no_example_has_fails(
