@@ -6,6 +6,7 @@ CHANGE is one of
 
     bulk        100 rows (`--rows`) of 4 to 400 tokens in one call, for several sizes of runs, in turn and in parallel
     mask        attention with a mask of ones, as int8 bundles had it, and without
+    pooled      a classifier's last layer in int8 for all tokens, and for the pooled one only; BUNDLE is the checkpoint
     smoothing   the multiplications that smooth activations, and a graph without them (which gives other answers)
     threads     one row on one thread and on several
     profile     the share of each operator, on one thread
@@ -34,10 +35,14 @@ import onnx_ir as ir
 
 import ftool_runtime as ft
 from ftool.terminal import format_table
-from ftool_export.passes import MICROSOFT
+from ftool_export.checkpoints.classifier import load_classifier
+from ftool_export.passes import MICROSOFT, PassSettings
 from ftool_export.passes.drop_mask import DropMask
 from ftool_export.passes.matching import clean
 from ftool_export.passes.smooth_activations import RECIPROCAL
+from ftool_export.pipeline import capture_source
+from ftool_export.precision_plans import PLANS
+from ftool_export.quantization import quantize
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE
 from ftool_runtime.session import encoder_engine
@@ -112,6 +117,17 @@ def mask(options: argparse.Namespace) -> None:
     masked = without.clone()
     _mask_attention(masked)
     _by_length({"with a mask": masked, "without a mask": without}, options)
+
+
+def pooled(options: argparse.Namespace) -> None:
+    """Time an int8 graph whose last layer is computed for all tokens, and for the pooled token only."""
+    loaded, plan = load_classifier(options.bundle), PLANS["encoder"]["int8"]
+    models = {}
+    for name, enabled in {"all tokens": False, "the pooled token": True}.items():
+        settings = plan.settings(PassSettings(pooled_token=enabled))
+        graphs = capture_source(loaded, ["a text"], settings)
+        models[name] = quantize(graphs, plan, settings).models["model"]
+    _by_length(models, options)
 
 
 def _mask_attention(model: ir.Model) -> None:
@@ -288,7 +304,7 @@ def show(title: str, times: Times, repeats: int = 1) -> None:
 
 
 CHANGES: dict[str, Callable[[argparse.Namespace], None]] = {
-    one.__name__: one for one in (bulk, mask, smoothing, threads, profile, loading)
+    one.__name__: one for one in (bulk, mask, pooled, smoothing, threads, profile, loading)
 }
 
 if __name__ == "__main__":
