@@ -12,13 +12,18 @@ WIDTH = 256  # the width that model2vec recommends
 def prepare(spec: dict[str, Any]) -> None:
     """Distil the base, and train the classifier with the penalty that is best in cross-validation."""
     import joblib
+    import numpy as np
     from model2vec.distill import distill
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
 
     folder = Path(spec["folder"])
     texts, labels = training_texts(spec)
-    distill(model_name=spec["base"], pca_dims=WIDTH).save_pretrained(str(folder / "model"))
+    distilled = distill(model_name=spec["base"], pca_dims=WIDTH)
+    distilled.embedding = np.ascontiguousarray(
+        distilled.embedding
+    )  # safetensors 0.8.0 mixes up arrays by columns
+    distilled.save_pretrained(str(folder / "model"))
     static = _static(folder)
     search = GridSearchCV(LogisticRegression(max_iter=2000), {"C": [1, 10, 100, 1000]}, cv=3)
     joblib.dump(search.fit(static.encode(texts), labels).best_estimator_, folder / "classifier.joblib")
