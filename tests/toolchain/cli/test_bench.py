@@ -90,6 +90,15 @@ def test_wrong_sizes_are_refused_before_timing(
     assert message in " ".join(result.output.split())
 
 
+def test_a_length_over_the_limit_of_a_compared_bundle_is_refused(model: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(model / "bundle", tmp_path / "other"))
+    manifest = Manifest.read(other)
+    replace(manifest, input=replace(manifest.input, max_length=16)).write(other)
+    result = ftool("bench", model, "--against", other, "--lengths", "8,20")
+    assert result.exit_code == 2
+    assert f"{other}: the model reads at most 16 tokens, so that texts of 20 tokens" in result.output
+
+
 def test_torch_runs_the_checkpoint_that_the_bundle_was_made_from(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
