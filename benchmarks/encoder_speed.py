@@ -164,7 +164,7 @@ def _by_length(models: Mapping[str, ir.Model], options: argparse.Namespace) -> N
         sessions = {}
         for number, (name, model) in enumerate(models.items()):
             path = Path(folder) / f"{number}.onnx"
-            ir.save(model, path)
+            ir.save(ir.external_data.load_to_model(model), path)  # weights may be beside the bundle's graph
             sessions[name] = _session(path, options.threads)
     _compare(sessions, options)
 
