@@ -101,7 +101,7 @@ def compared(task: str, peers: Sequence[Peer], options: argparse.Namespace) -> d
         engines.append(torch_engine(checkpoint, Placement(threads=threads), task))
     chosen = scenarios(data.test.inputs, subject.folder, options)
     found = report(measure(engines, chosen, options.cold_starts), chosen, subject.name)
-    found = {"answers": answers, **found}
+    found = {"answers": answers, "failed": sorted(failed), **found}
     print(format_table(tables.speed(found)), format_table(tables.quality(found)), sep="\n\n")
     print("\n".join(tables.sentences(found)), flush=True)
     return found

@@ -26,7 +26,7 @@ def quality(found: Mapping[str, Any]) -> list[list[str]]:
     for name, answers in found["answers"].items():
         engine = found["engines"].get(name)
         costs = ("cold_start_ms", "peak_memory_mb", "size_mb")
-        cells = [f"{engine[key]:,.1f}" for key in costs] if engine else ["failed", "", ""]
+        cells = [f"{engine[key]:,.1f}" for key in costs] if engine else ["not timed", "", ""]
         rows.append([name, *(f"{answers[key]:.4f}" for key in keys), *cells])
     return rows
 
@@ -34,9 +34,8 @@ def quality(found: Mapping[str, Any]) -> list[list[str]]:
 def sentences(found: Mapping[str, Any]) -> list[str]:
     """Return the engines that failed the check of answers, OpenVINO's best variants, and warnings."""
     lines = [
-        f"{name} is not timed: its answers agree with torch's to {answers['agreement']:.4f}"
-        for name, answers in found["answers"].items()
-        if name not in found["engines"]
+        f"{name} is not timed: its answers agree with torch's to {found['answers'][name]['agreement']:.4f}"
+        for name in found["failed"]
     ]
     for scenario in found["scenarios"]:
         variants = [name for name in found["engines"] if name.startswith("openvino")]
