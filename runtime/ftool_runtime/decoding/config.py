@@ -19,7 +19,9 @@ _SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_star
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """Settings for generating answers, with the names, defaults and meanings of transformers, except for `seed`.
+    """Settings for generating answers, with the names, defaults and meanings of transformers.
+
+    `seed` and `prompt_lookup_approximate` are not in transformers.
 
     Attributes:
         max_new_tokens: the largest number of tokens in an answer, including the end token; takes precedence over
