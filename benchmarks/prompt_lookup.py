@@ -1,6 +1,6 @@
 """Measure prompt lookup: a model that quotes its source, with guesses and without, and answers with wrong guesses only.
 
-    python -m benchmarks.prompt_lookup [--work FOLDER] [--data FOLDER] [--rounds 5] [--set train.threads=1]
+    python -m benchmarks.prompt_lookup [--work FOLDER] [--data FOLDER] [--rounds 3] [--set train.threads=1]
 
 Trains an encoder-decoder from random weights, if the work folder has none, to repeat the first sentence of its source
 (the lead, an old baseline for summaries of news). Most of its training sources are random words, so that it learns to
@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, default=Path("models/quotes"))
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a training setting")
     options = parser.parse_args()
     if not (options.work / "run").exists():
