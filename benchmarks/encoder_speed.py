@@ -6,6 +6,7 @@ CHANGE is one of
 
     bulk        100 rows (`--rows`) of 4 to 400 tokens in one call, for several sizes of runs, in turn and in parallel
     mask        attention with a mask of ones, as int8 bundles had it, and without
+    attention   a graph without a mask, with ONNX Runtime's attention and with ONNX's own
     pooled      a classifier's last layer in int8 for all tokens, and for the pooled one only; BUNDLE is the checkpoint
     smoothing   the multiplications that smooth activations, and a graph without them (which gives other answers)
     threads     one row on one thread and on several
@@ -40,6 +41,7 @@ from ftool_export.passes import MICROSOFT, PassSettings
 from ftool_export.passes.drop_mask import DropMask
 from ftool_export.passes.matching import clean
 from ftool_export.passes.smooth_activations import RECIPROCAL
+from ftool_export.passes.standard_attention import LONGEST, StandardAttention
 from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PLANS
 from ftool_export.quantization import quantize
@@ -117,6 +119,17 @@ def mask(options: argparse.Namespace) -> None:
     masked = without.clone()
     _mask_attention(masked)
     _by_length({"with a mask": masked, "without a mask": without}, options)
+
+
+def attention(options: argparse.Namespace) -> None:
+    """Time a graph of an int8 bundle for long rows with `MultiHeadAttention`, as it is, and with `Attention`."""
+    blocks = ir.load(options.bundle / MODEL_FILE)
+    standard = blocks.clone()
+    if not StandardAttention()(standard).modified:
+        sys.exit(
+            f"{options.bundle}: no attention to replace; export it as int8 with train.max_length above {LONGEST}"
+        )
+    _by_length({"MultiHeadAttention": blocks, "Attention": standard}, options)
 
 
 def pooled(options: argparse.Namespace) -> None:
@@ -304,7 +317,7 @@ def show(title: str, times: Times, repeats: int = 1) -> None:
 
 
 CHANGES: dict[str, Callable[[argparse.Namespace], None]] = {
-    one.__name__: one for one in (bulk, mask, pooled, smoothing, threads, profile, loading)
+    one.__name__: one for one in (bulk, mask, attention, pooled, smoothing, threads, profile, loading)
 }
 
 if __name__ == "__main__":

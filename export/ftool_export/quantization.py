@@ -26,6 +26,7 @@ from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.share_table import ShareTable
 from ftool_export.passes.smooth_activations import SmoothActivations
+from ftool_export.passes.standard_attention import LONGEST, StandardAttention
 from ftool_export.passes.tie_head import TieHead, tied_products
 from ftool_export.precision_plans import PrecisionPlan
 
@@ -100,6 +101,8 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
     _check_any_product(graphs, plan)
     if plan.drop_mask:
         graphs = _applied(DropMask(), graphs.without_input(MASK), quantized=True)
+        if graphs.loaded.max_length <= LONGEST:
+            graphs = _applied(StandardAttention(), graphs, quantized=True)
     return graphs
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from tokenizers import normalizers
 from transformers import AutoConfig, AutoTokenizer
@@ -19,6 +20,7 @@ from ftool_export.bundle import writer as bundle_writer
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.errors import CheckpointError, ExportError
 from ftool_export.examples.classification import ClassificationExamples
+from ftool_export.graph.guards import count_operators
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.precision_plans import PLANS
@@ -26,6 +28,7 @@ from ftool_export.report import ExportReport, ParityReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.texts import SENTENCES
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.paths import MODEL_FILE
 
 WriteCheckpoint = Callable[..., Path]
 
@@ -157,6 +160,26 @@ def test_the_manifest_says_what_was_made(exported: Callable[[str], Path], bert: 
         for path in exported("int8").rglob("*")
         if path.is_file() and path.name != "ftool.json"
     }
+
+
+def test_short_rows_without_a_mask_use_onnxs_attention_and_long_ones_onnx_runtimes(
+    exported: Callable[[str], Path],
+    bert: Path,
+    tiny: PassSettings,
+    texts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def attentions(bundle: Path | None) -> tuple[int, int]:
+        assert bundle is not None
+        counted = count_operators(ir.load(bundle / MODEL_FILE))
+        return counted["Attention"], counted["MultiHeadAttention"]
+
+    assert attentions(exported("int8")) == (2, 0)
+    assert attentions(exported("fp32")) == (0, 2)  # which has a mask
+    monkeypatch.setattr("ftool_export.quantization.LONGEST", load_classifier(bert).max_length - 1)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="int8", allow_drift=True, passes=tiny)
+    assert attentions(export(bert, settings, texts).bundle) == (0, 2)
 
 
 def test_golden_answers_are_torchs_for_fp32_and_the_bundles_own_otherwise(
