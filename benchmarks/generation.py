@@ -6,7 +6,8 @@
 The models have the sizes of known models. Speed does not depend on the values of the weights, so random weights are
 fair. Each engine runs in its own process, and in each round all engines take turns on the same prompts. The result is
 the ratio of two engines' times in the same round, as the median over the rounds. optimum-onnx exports and quantises as
-its documentation describes, and needs its own environment because it pins an older transformers.
+its documentation describes, and needs its own environment because it pins an older transformers. llama.cpp runs GPT-2
+only, in the environment of `--llama` (benchmarks/generation_llama.py). The first precision is compared with the others.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from ftool_export.settings import ExportSettings
 from ftool_runtime.session.threads import resolve_threads
 
 NEW = 64  # tokens in every answer
-OURS = "ftool-w8"
+LLAMA = ("Q4_0", "Q8_0")  # llama.cpp's precisions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument(
         "--python", type=Path, help="the Python that has optimum-onnx; if not given, it is not measured"
     )
+    parser.add_argument("--llama", type=Path, help="the Python that has llama-cpp-python; GPT-2 only")
     parser.add_argument("--work", type=Path, default=Path("models/generation"))
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--precisions", nargs="*", default=["w8", "int8", "fp32"])
@@ -164,44 +166,59 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
             name="optimum-int8", kind="optimum", folder=checkpoint, python=options.python.absolute(), **common
         )
         engines.append(peer)
-    found: dict[str, Any] = {"size_mb": {e.name: e.size_mb for e in engines if e.files}, "workloads": {}}
+    if options.llama and shape == "gpt2-small":
+        engines += [
+            GenerationEngine(
+                name=f"llama.cpp-{kind}",
+                kind=kind,
+                folder=checkpoint,
+                python=options.llama.absolute(),
+                threads=threads,
+                task=task,
+                files=(checkpoint.with_name(f"{checkpoint.name}-{kind}.gguf"),),
+            )
+            for kind in LLAMA
+        ]
+    found: dict[str, Any] = {"workloads": {}}
+    subject = engines[0].name
     with started(engines, "") as running:
+        found["size_mb"] = {engine.name: engine.size_mb for engine in engines if engine.files}
         for workload in [one for one in WORKLOADS if one.name in (options.workloads or one.name)]:
             rows = prompts(workload, SHAPES[shape].vocabulary)
             times = time_rounds(running, rows, options.rounds)
-            found["workloads"][workload.name] = summary(times, len(rows))
-            show(shape, workload, found["workloads"][workload.name])
+            found["workloads"][workload.name] = summary(times, len(rows), subject)
+            show(shape, workload, found["workloads"][workload.name], subject)
         found["engines"] = {name: process.ask({"do": "describe"}) for name, process in running.items()}
     return found
 
 
-def summary(times: dict[str, list[tuple[float, float]]], rows: int) -> dict[str, Any]:
-    """Return each engine's figures, and how many times faster the w8 bundle is than the engine.
+def summary(times: dict[str, list[tuple[float, float]]], rows: int, subject: str) -> dict[str, Any]:
+    """Return each engine's figures, and how many times faster the engine `subject` is than each.
 
     The factor is given as the median and the range over the rounds.
     """
     ratios = {}
     for name, theirs in times.items():
-        each = [their[1] / our[1] for our, their in zip(times[OURS], theirs, strict=True)]
+        each = [their[1] / our[1] for our, their in zip(times[subject], theirs, strict=True)]
         ratios[name] = {"median": statistics.median(each), "range": [min(each), max(each)]}
     return {
         "engines": {name: figures(one, rows) for name, one in times.items()},
-        f"{OURS} times faster than": ratios,
+        f"{subject} times faster than": ratios,
     }
 
 
-def show(shape: str, workload: Workload, found: dict[str, Any]) -> None:
+def show(shape: str, workload: Workload, found: dict[str, Any], subject: str) -> None:
     """Print a table of all engines' figures for one workload."""
     head = [
         f"{shape}, {workload.name}",
         "first token (ms)",
         "a token (ms)",
         "tokens/s",
-        f"{OURS} is faster by",
+        f"{subject} is faster by",
     ]
     rows = [head]
     for name, one in found["engines"].items():
-        ratio = found[f"{OURS} times faster than"][name]
+        ratio = found[f"{subject} times faster than"][name]
         span = f"{ratio['median']:.2f} ({ratio['range'][0]:.2f} to {ratio['range'][1]:.2f})"
         numbers = (one["first_token_ms"], one["per_token_ms"], one["tokens_per_s"])
         rows.append([name, *(f"{number:.1f}" for number in numbers), span])

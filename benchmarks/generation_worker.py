@@ -1,6 +1,7 @@
-"""Worker process that generates with one engine: `generation_worker.py bundle|torch|optimum FOLDER TASK THREADS`.
+"""Worker process that generates with one engine: `generation_worker.py KIND FOLDER TASK THREADS`.
 
-The worker answers each JSON line on standard input with one JSON line: {"do": "first", …} -> {"ready": true},
+KIND is bundle, torch, optimum, or a precision of llama.cpp. The worker answers each JSON line on standard input with
+one JSON line: {"do": "first", …} -> {"ready": true},
 {"do": "generate", "rows": [[…]], "new": 64} -> {"seconds": …}, and {"do": "describe"} -> versions and peak memory.
 Decoding is greedy, and every row gets exactly `new` tokens. For "first", a warm-up, the worker generates two tokens
 after a short fixed row, and ignores the rest of the request.
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "toolchain"), str(REPOSITORY / "runtime"), str(REPOSITORY / "export")]
+sys.path[:0] = [str(REPOSITORY), *(str(REPOSITORY / part) for part in ("toolchain", "runtime", "export"))]
 
 Rows = list[list[int]]
 Generate = Callable[[Rows, int], object]
@@ -99,6 +100,13 @@ def through_generate(model: object, *, left: bool) -> Generate:
     return generate
 
 
+def load_llama(kind: str) -> Callable[[str, str, int], Generate]:
+    """Return a function that loads the checkpoint in llama.cpp, in the precision `kind`."""
+    from benchmarks import generation_llama
+
+    return lambda folder, _task, threads: generation_llama.load(Path(folder), kind, threads)
+
+
 ENGINES = {"bundle": load_bundle, "torch": load_torch, "optimum": load_optimum}
 
 
@@ -109,7 +117,7 @@ def main() -> None:
 
     replies = reply_stream()
     kind, folder, task, threads = sys.argv[1:]
-    generate = ENGINES[kind](folder, task, int(threads))
+    generate = (ENGINES.get(kind) or load_llama(kind))(folder, task, int(threads))
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "first":

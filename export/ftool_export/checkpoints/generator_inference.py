@@ -62,6 +62,8 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
     """
     config = copy.deepcopy(loaded.generation_config)
     config.update(**({"max_length": None} if "max_new_tokens" in changes else {}), **changes)
+    # transformers looks tokens up only for single rows; without lookup the answers are the same
+    apart = {} if config.prompt_lookup_num_tokens is None else {"prompt_lookup_num_tokens": None}
     answers: list[list[int]] = [[] for _ in rows]
     for room, places in group_by_room(loaded, rows, config).items():
         limited = copy.deepcopy(config)
@@ -71,10 +73,7 @@ def generate_tokens(loaded: LoadedGenerator, rows: TokenRows, **changes: Any) ->
             chosen = [places[position] for position in batch]
             inputs = _padded(loaded, [rows[place] for place in chosen])
             with torch.inference_mode():
-                # transformers looks tokens up only for single rows; that changes no answer
-                output = loaded.model.generate(
-                    **inputs, generation_config=limited, prompt_lookup_num_tokens=None
-                )
+                output = loaded.model.generate(**inputs, generation_config=limited, **apart)
             start = 1 if loaded.family == "encoder-decoder" else inputs["input_ids"].shape[1]
             for place, ids in zip(chosen, output[:, start:].tolist(), strict=True):
                 answers[place] = _until_end(ids, config)
