@@ -43,4 +43,5 @@ def _normalized(vectors: Any) -> Vectors:
 def _nearest(vectors: Vectors) -> NDArray[np.intp]:
     similarities = vectors @ vectors.T
     np.fill_diagonal(similarities, -np.inf)
-    return similarities.argmax(axis=1)
+    nearest: NDArray[np.intp] = similarities.argmax(axis=1)
+    return nearest

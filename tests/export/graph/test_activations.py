@@ -11,7 +11,7 @@ from ftool_export.passes.matching import constant_matmuls
 
 def test_statistics_are_what_torch_computes(source: Graphs, tiny: PassSettings, texts: list[str]) -> None:
     found = input_statistics(source.models, source.loaded, texts, tiny.smallest)
-    layer = source.loaded.model.get_submodule("encoder.bert.encoder.layer.1.output.dense")
+    layer = source.loaded.model.get_submodule("encoder.bert.encoder.layer.0.output.dense")
     seen: list[np.ndarray] = []
     hook = layer.register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0][0].numpy())  # (tokens, inputs)
@@ -23,7 +23,7 @@ def test_statistics_are_what_torch_computes(source: Graphs, tiny: PassSettings, 
     products = {
         node.metadata_props["layer"]: node for node in constant_matmuls(source.models["model"], tiny.smallest)
     }
-    weight = products["encoder.bert.encoder.layer.1.output.dense"].inputs[1]
+    weight = products["encoder.bert.encoder.layer.0.output.dense"].inputs[1]
     assert weight is not None
     rows = np.concatenate(seen)
     one = found[str(weight.name)]
