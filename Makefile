@@ -14,7 +14,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime check format bench dist install clean
+.PHONY: demo demo-dates test test-all test-runtime check format bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -58,7 +58,14 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# README's figures. `bench-all` measures those of docs/figures.md too, which takes hours.
 bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.banking77 --methods head
+	$(BIN)/python -m benchmarks.lowest_rung --teacher models/banking77/head
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.startup
+
+bench-all: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77
 	$(BIN)/python -m benchmarks.goemotions
 	$(BIN)/python -m benchmarks.few_examples
