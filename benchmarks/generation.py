@@ -139,8 +139,8 @@ def main() -> None:
     write_result("generation", result)
 
 
-def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Time all workloads with every engine, for the model size `shape`."""
+def engines_of(shape: str, options: argparse.Namespace) -> list[Engine]:
+    """Return the engines to time for the model size `shape`; make its checkpoint and bundles if they are missing."""
     task, threads = SHAPES[shape].task, resolve_threads(options.threads)
     checkpoint = make_checkpoint(shape, (options.work / shape).resolve(), options.tokenizers)
     common = {"threads": threads, "task": task, "files": ()}
@@ -179,6 +179,12 @@ def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
             )
             for kind in LLAMA
         ]
+    return engines
+
+
+def measure_shape(shape: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Time all workloads with every engine, for the model size `shape`."""
+    engines = engines_of(shape, options)
     found: dict[str, Any] = {"workloads": {}}
     subject = engines[0].name
     with started(engines, "") as running:

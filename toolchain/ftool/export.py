@@ -60,7 +60,8 @@ def export_any(
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, a fact is not one of the task's, or the export fails; an
-            existing bundle is then kept. It fails too if the precision measures activations and there is no data.
+            existing bundle is then kept. It also fails if the precision needs data to measure activations, and there
+            is none.
     """
     precision = row.precision if is_default(wanted.precision) else wanted.precision
     settings = export_settings(replace(wanted, precision=precision), bundle, name)

@@ -1,8 +1,8 @@
 """Compute attention without a mask by ONNX's own `Attention` instead of ONNX Runtime's `MultiHeadAttention`.
 
 In onnxruntime 1.32 the standard operator's CPU kernel is faster for short rows, and slower for long ones: it does not
-compute in blocks. Whole int8 graphs of six layers, two threads: 1.05 times as fast at 13 tokens, 1.1 at 64 and 128,
-1.02 at 256, and 0.94 at 512 (docs/performance.md).
+compute in blocks. Whole int8 graphs of six layers on one thread: as fast at 13 and 32 tokens, 1.03 to 1.04 times as
+fast at 64 to 256, and 0.98 at 512 (docs/performance.md).
 """
 
 from typing import Any, Final

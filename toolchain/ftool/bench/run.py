@@ -126,7 +126,7 @@ def bench(
 ) -> BenchReport:
     """Time the engines on the texts, and return a report that compares the first engine with each of the others.
 
-    Raises BenchError if an engine can't be started, if there are no texts, or if there can't be texts of one of
+    Raises BenchError if an engine can't be started, if there are no texts, or if no text can have one of
     `settings.lengths` for every bundle.
     """
     if not texts:

@@ -57,7 +57,7 @@ def shrink(
     Layers are dropped, and the smaller model learns from the answers of the trained one, beside the labels. A smaller
     vocabulary splits rare words into smaller pieces; all texts can still be read, and texts of the training data become
     the same tokens as before. If only the vocabulary is cut, there is no training. --layers 0 keeps
-    no layer: the model then adds up vectors of tokens and of token pairs. It is the fastest classifier.
+    no layer: the model becomes a sum of token and token-pair vectors, the fastest classifier.
 
     \b
     ftool shrink models/bank -o models/bank-small --layers 2 --vocabulary data
