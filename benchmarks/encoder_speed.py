@@ -9,7 +9,6 @@ CHANGE is one of
     attention   a graph without a mask, with ONNX Runtime's attention and with ONNX's own
     pooled      a classifier's last layer in int8 for all tokens, and for the pooled one only; BUNDLE is the checkpoint
     smoothing   the multiplications that smooth activations, and a graph without them (which gives other answers)
-    threads     one row on one thread and on several
     profile     the share of each operator, on one thread
     loading     a session on the graph as it is in the bundle, and on the graph that ONNX Runtime saved optimised for
                 this CPU, each with the weights inside and beside it: time, and peak memory of the process
@@ -165,13 +164,6 @@ def smoothing(options: argparse.Namespace) -> None:
     _by_length({"smoothed": model, "not smoothed": bare}, options)
 
 
-def threads(options: argparse.Namespace) -> None:
-    """Time one row on one thread, and on `--threads` threads."""
-    path = options.bundle / MODEL_FILE
-    found = {f"{number} threads": _session(path, number) for number in (1, options.threads)}
-    _compare(found, options)
-
-
 def _by_length(models: Mapping[str, ir.Model], options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sessions = {}
@@ -317,7 +309,7 @@ def show(title: str, times: Times, repeats: int = 1) -> None:
 
 
 CHANGES: dict[str, Callable[[argparse.Namespace], None]] = {
-    one.__name__: one for one in (bulk, mask, attention, pooled, smoothing, threads, profile, loading)
+    one.__name__: one for one in (bulk, mask, attention, pooled, smoothing, profile, loading)
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.errors import BundleError, DeviceError, InputError, RuntimeMissingError
+from ftool_runtime.session.worker_threads import WorkerThreads, thread_ids
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,10 @@ class OnnxSession:
         self._errors = _error_types(self._onnxruntime)
         self.settings = settings
         self.device = _choose_device(self._onnxruntime, settings.device, allowed_devices)
+        before = thread_ids()
         self._session = self._open(path)
+        started = thread_ids() - before if self.device == "cpu" else ()
+        self._workers = WorkerThreads(started, expected=settings.threads - 1)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.input_names = tuple(node.name for node in inputs)
         self.output_names = tuple(node.name for node in outputs)
@@ -109,6 +113,7 @@ class OnnxSession:
 
         Raises BundleError if the graph fails, and DeviceError if a GPU fails.
         """
+        self._workers.avoid_current_cpu()
         try:
             results: list[NDArray[Any]] = self._session.run(outputs, feeds)
         except self._errors as error:
@@ -128,6 +133,7 @@ class OnnxSession:
 
         Raises BundleError if the graph fails, and DeviceError if a GPU fails.
         """
+        self._workers.avoid_current_cpu()
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:
