@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.commands import FTOOL, REPOSITORY, write_result
+from ftool.bench.engines import app_environment
 
 ROUNDS = 15
 
@@ -25,7 +26,7 @@ ftool_runtime.load(sys.argv[1])("turn the lights off")
 def seconds(command: list[str]) -> float:
     """Run a command, and return the wall time of its process in seconds."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=app_environment())
     return time.perf_counter() - start
 
 

@@ -29,8 +29,8 @@ class VoteGuesser(TextModel[Shares]):
 
     tasks: ClassVar[tuple[str, ...]] = ("vote-guessing",)
 
-    def __init__(self, folder: Any, engine: EncoderEngine) -> None:
-        super().__init__(folder, engine)
+    def __init__(self, folder: Any, engine: EncoderEngine, tokenizer: Any) -> None:
+        super().__init__(folder, engine, tokenizer)
         self.labels = engine.manifest.labels
 
     @classmethod

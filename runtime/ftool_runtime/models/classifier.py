@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, overload
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from ftool_runtime.postprocessing.classification import (
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import Tokens
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 
 class _Options(NamedTuple):
     top_k: int | None
@@ -40,9 +43,9 @@ class TextClassifier(TextModel[Classification]):
     tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
     call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds", "none_below")
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`."""
-        super().__init__(folder, engine)
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
+        super().__init__(folder, engine, tokenizer)
         self._thresholds = engine.manifest.thresholds
         self.labels = engine.manifest.labels
         self.multi_label = engine.manifest.multi_label

@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ftool_runtime.bundle.manifest import EmbeddingContract, Manifest
-from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.models.encoder_model import EncoderModel
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import TokenEncoder, Tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Kind = Literal["query", "passage"]
 KINDS: tuple[Kind, ...] = ("query", "passage")
@@ -60,11 +62,11 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         """Return the number of outputs for each row: the dimension of a vector."""
         return _contract(manifest).dimension
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`."""
-        super().__init__(folder, engine)
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
+        super().__init__(folder, engine, tokenizer)
         self._contract = _contract(engine.manifest)
-        tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), engine.manifest.input)
+        tokens = TokenEncoder(self._tokenizer, engine.manifest.input)
         self._encoders: dict[str | None, TokenEncoder] = {
             None: tokens,
             **{kind: tokens.with_prefix(prompt) for kind, prompt in self._contract.prompts.items()},

@@ -4,20 +4,24 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE
+from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError
 from ftool_runtime.models.base import In, Model, Out, listed
+from ftool_runtime.session.background import Background
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
-from ftool_runtime.session.onnx_session import SessionSettings
-from ftool_runtime.text.encode import Tokens
+from ftool_runtime.session.onnx_session import SessionSettings, import_onnxruntime
+from ftool_runtime.text.encode import Tokens, read_tokenizer
 from ftool_runtime.text.windows import Window
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 WindowOutputs = Sequence[
     NDArray[np.float32]
@@ -29,20 +33,25 @@ class EncoderModel(Model[In, Out]):
 
     per_token: ClassVar[bool] = False  # whether the graph has outputs for each token rather than for each row
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`.
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer.
 
         Subclasses raise BundleError if the bundle's manifest or tokenizer can't be used.
         """
         super().__init__(folder, engine)
         self._engine = engine
+        self._tokenizer = tokenizer
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, settings: SessionSettings) -> Self:
         """Load the bundle in `folder`, given its manifest. Raises the errors of `ftool_runtime.load`."""
         check_files(folder, manifest, needed=(MODEL_FILE, TOKENIZER_FILE))
         width = cls.width(manifest)
-        return cls(folder, EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token))
+        import_onnxruntime()
+        # onnxruntime loads a graph without holding Python's lock, so the tokenizer is read meanwhile.
+        tokenizer = Background(lambda: read_tokenizer(path_inside(folder, TOKENIZER_FILE)))
+        engine = EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token)
+        return cls(folder, engine, tokenizer.result())
 
     @classmethod
     @abstractmethod

@@ -4,17 +4,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from ftool_runtime.bundle.contracts import QuestionContract
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.models.base import listed
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.spans import N_BEST, Span, Spans, find_spans
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.windows import Window, WindowEncoder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 QuestionInput = Mapping[str, str]  # "question" and "context"
 
@@ -85,15 +87,16 @@ class Reader(WindowedModel[QuestionInput, Answer]):
     at_once: ClassVar[int] = 128  # the windows of a context, with their offsets, take memory
     call_options: ClassVar[tuple[str, ...]] = ("top_k",)
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`.
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer.
 
         Raises BundleError if the bundle can't split contexts into windows.
         """
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, tokenizer)
         self._contract = _contract(engine.manifest)
-        path = path_inside(folder, TOKENIZER_FILE)
-        self._windows = WindowEncoder(path, engine.manifest.input, self._contract.stride, with_question=True)
+        self._windows = WindowEncoder(
+            self._tokenizer, engine.manifest.input, self._contract.stride, with_question=True
+        )
         self.no_answer_threshold = self._contract.no_answer_threshold
 
     @property

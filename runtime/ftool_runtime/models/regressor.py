@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import Score, Scores, TextInput
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import Tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class _Regressor(TextModel[Out]):
@@ -91,9 +94,9 @@ class MultiRegressor(_Regressor[Scores]):
     Inputs are those of `TextRegressor`. The names are in `labels`, in the order of the outputs.
     """
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`."""
-        super().__init__(folder, engine)
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
+        super().__init__(folder, engine, tokenizer)
         self.labels = engine.manifest.labels
 
     @classmethod

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.entities import (
@@ -20,6 +19,9 @@ from ftool_runtime.postprocessing.window_stitching import stitch
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.windows import Window, WindowEncoder
 from ftool_runtime.text.words import CharRange, join_words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Entities(list[Entity]):
@@ -55,20 +57,18 @@ class TokenTagger(WindowedModel[str, Entities]):
     tasks: ClassVar[tuple[str, ...]] = ("token-classification",)
     call_options: ClassVar[tuple[str, ...]] = ("aggregation",)
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`.
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer.
 
         Raises BundleError if the manifest lacks `entities`.
         """
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, tokenizer)
         manifest = engine.manifest
         if manifest.entities is None:
             raise BundleError(f"{folder}: the manifest has no entities; export the bundle again")
         self.labels = manifest.labels
         self._aggregation = _checked(manifest.entities.aggregation)
-        self._windows = WindowEncoder(
-            path_inside(folder, TOKENIZER_FILE), manifest.input, manifest.entities.stride
-        )
+        self._windows = WindowEncoder(self._tokenizer, manifest.input, manifest.entities.stride)
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ftool_runtime.bundle.paths import TOKENIZER_FILE, path_inside
 from ftool_runtime.errors import InputError
 from ftool_runtime.models.base import Out
 from ftool_runtime.models.encoder_model import EncoderModel
 from ftool_runtime.postprocessing.classification import TextInput
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import TokenEncoder, Tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class TextModel(EncoderModel[TextInput, Out]):
@@ -21,10 +23,10 @@ class TextModel(EncoderModel[TextInput, Out]):
 
     regression: ClassVar[bool] = False  # whether answers are numbers
 
-    def __init__(self, folder: Path, engine: EncoderEngine) -> None:
-        """Make a model from `engine`, which runs the bundle in `folder`."""
-        super().__init__(folder, engine)
-        self._tokens = TokenEncoder(path_inside(folder, TOKENIZER_FILE), engine.manifest.input)
+    def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
+        """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
+        super().__init__(folder, engine, tokenizer)
+        self._tokens = TokenEncoder(self._tokenizer, engine.manifest.input)
         self.pairs = engine.manifest.pairs
 
     @property

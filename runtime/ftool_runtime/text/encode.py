@@ -100,9 +100,8 @@ def check_known(ids: Sequence[int], vocabulary: int, tokens: Sequence[str], what
 class TokenEncoder:
     """Encodes texts with a bundle's tokenizer, and cuts them to the manifest's maximum length. Thread-safe."""
 
-    def __init__(self, path: Path, contract: InputContract) -> None:
-        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file can't be used."""
-        tokenizer = read_tokenizer(path)
+    def __init__(self, tokenizer: "Tokenizer", contract: InputContract) -> None:
+        """Use and change `tokenizer`, from `read_tokenizer`. Raises BundleError if the contract leaves no room."""
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(False)
         if contract.max_length <= special:  # tokenizers would not cut at all, without an error

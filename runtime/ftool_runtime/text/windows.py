@@ -1,6 +1,5 @@
 """Split texts that are too long for a model into overlapping windows of tokens with character offsets."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.bundle.manifest import InputContract
@@ -8,14 +7,13 @@ from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.text.encode import (
     Tokens,
     check_known,
-    read_tokenizer,
     run_tokenizer,
     text_problem,
     truncation_refused,
 )
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
 # The tokenizer's sequence id of the text: 0 if it is the only sequence, 1 if it follows a question.
 _TEXT, _PAIRED_TEXT = 0, 1
@@ -45,10 +43,9 @@ class WindowEncoder:
     """
 
     def __init__(
-        self, path: Path, contract: InputContract, stride: int, *, with_question: bool = False
+        self, tokenizer: "Tokenizer", contract: InputContract, stride: int, *, with_question: bool = False
     ) -> None:
-        """Read the file `tokenizer.json` at `path`. Raises BundleError if the file or the stride can't be used."""
-        tokenizer = read_tokenizer(path)
+        """Use and change `tokenizer`, from `read_tokenizer`. Raises BundleError if the stride can't be used."""
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(with_question)
         self._room = contract.max_length - special  # tokens of text and question that fit into a window

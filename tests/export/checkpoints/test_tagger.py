@@ -30,6 +30,7 @@ from ftool_export.settings import ExportSettings
 from ftool_runtime.bundle.manifest import InputContract, Manifest
 from ftool_runtime.postprocessing.entities import AGGREGATIONS, find_entities, trimmed
 from ftool_runtime.postprocessing.window_stitching import stitch
+from ftool_runtime.text.encode import read_tokenizer
 from ftool_runtime.text.windows import Window, WindowEncoder
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -306,7 +307,7 @@ def test_real_tokenizers_lose_no_place(
     """A model that knows the places by character, behind every kind of tokenizer, in windows."""
     text, names = given
     contract = InputContract(names=("input_ids",), max_length=16)
-    windows = WindowEncoder(tokenizer_files[name], contract, 6).windows(text, 0)
+    windows = WindowEncoder(read_tokenizer(tokenizer_files[name]), contract, 6).windows(text, 0)
     spans = [(text.index(one), text.index(one) + len(one)) for one in names]
     outputs = [oracle(window, text, spans) for window in windows]
     found = find_entities(text, stitch(text, windows, outputs, LABELS), LABELS, "first")

@@ -21,7 +21,7 @@ from ftool_export.tokenizers.sentencepiece_bpe import STRICT_TEXTS
 from ftool_export.tokenizers.source import load_tokenizer
 from ftool_export.tokenizers.texts import TEXTS
 from ftool_runtime.bundle.manifest import InputContract
-from ftool_runtime.text.encode import TokenEncoder
+from ftool_runtime.text.encode import TokenEncoder, read_tokenizer
 
 LAST = -1e9  # the score of pieces of several spaces in Llama's models
 SAYS = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False}
@@ -93,7 +93,9 @@ def test_the_runtime_reads_it_alike(llama: Path, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(str(llama))
     tokenizer.save_pretrained(tmp_path)
     names = ("input_ids", "attention_mask")
-    encoder = TokenEncoder(tmp_path / "tokenizer.json", InputContract(names=names, max_length=512))
+    encoder = TokenEncoder(
+        read_tokenizer(tmp_path / "tokenizer.json"), InputContract(names=names, max_length=512)
+    )
     processor = SentencePieceProcessor(model_file=str(llama / "tokenizer.model"))
     for text in (text for text in STRICT_TEXTS if text.strip()):
         expected = [processor.bos_id(), *processor.encode(text)]

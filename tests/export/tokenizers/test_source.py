@@ -22,6 +22,7 @@ from ftool_export.tokenizers.source import load_tokenizer
 from ftool_export.tokenizers.texts import TEXTS
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.text.encode import TokenEncoder
+from ftool_runtime.text.encode import read_tokenizer as runtime_tokenizer
 
 REAL = SHARED_DATA / "tokenizers"
 slow = pytest.mark.slow
@@ -75,7 +76,7 @@ def contract(max_length: int = 512) -> InputContract:
 def assert_runtime_reads_it_alike(tokenizer: Any, folder: Path) -> None:
     """The runtime's ids, from tokenizer.json alone, against those that transformers gives torch."""
     tokenizer.save_pretrained(folder)
-    encoder = TokenEncoder(folder / "tokenizer.json", contract())
+    encoder = TokenEncoder(runtime_tokenizer(folder / "tokenizer.json"), contract())
     for text in TEXTS:
         assert encoder.encode(text, 0).ids == tokenizer(text)["input_ids"]
     assert encoder.encode(TEXTS[0], 0, TEXTS[5]).ids == tokenizer(TEXTS[0], TEXTS[5])["input_ids"]
@@ -314,7 +315,7 @@ def test_every_kind_of_tokenizer_runs_from_tokenizer_json_alone(kind: str, tmp_p
     )
     assert_runtime_reads_it_alike(tokenizer, tmp_path / "saved")
     assert {path.name for path in (tmp_path / "saved").iterdir()} >= {"tokenizer.json"}
-    encoder = TokenEncoder(tmp_path / "saved" / "tokenizer.json", contract(max_length=8))
+    encoder = TokenEncoder(runtime_tokenizer(tmp_path / "saved" / "tokenizer.json"), contract(max_length=8))
     cut = encoder.encode(TEXTS[1], 0)
     assert (len(cut.ids), cut.truncated) == (8, True)
     assert cut.ids == tokenizer(TEXTS[1], truncation=True, max_length=8)["input_ids"]

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, BertTokenizerFast, GPT2TokenizerFast
 
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.text.encode import read_tokenizer
 from ftool_runtime.text.windows import Window, WindowEncoder
 
 MAX_LENGTH, STRIDE = 24, 5
@@ -45,7 +46,7 @@ def encoder(path: Path, *, with_question: bool, prefix: str = "", stride: int = 
     contract = InputContract(
         names=("input_ids", "attention_mask", "token_type_ids"), max_length=MAX_LENGTH, prefix=prefix
     )
-    return WindowEncoder(path, contract, stride, with_question=with_question)
+    return WindowEncoder(read_tokenizer(path), contract, stride, with_question=with_question)
 
 
 def in_transformers(tokenizer: Any, *texts: str, truncation: str) -> Any:

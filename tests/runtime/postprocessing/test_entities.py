@@ -22,7 +22,7 @@ from ftool_runtime.postprocessing.entities import (
 )
 from ftool_runtime.postprocessing.tag_names import begins, split_tag
 from ftool_runtime.postprocessing.window_stitching import shared_tokens, stitch
-from ftool_runtime.text.encode import Tokens
+from ftool_runtime.text.encode import Tokens, read_tokenizer
 from ftool_runtime.text.windows import Window, WindowEncoder
 from ftool_runtime.text.words import join_words, split_words
 
@@ -220,7 +220,7 @@ def test_entities_have_their_places_in_the_given_text_whatever_the_tokenizer_cha
         "strip": [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()],
     }
     path = character_tokenizer(tmp_path / "tokenizer.json", text, normalizers.Sequence(steps[form]))
-    encoder = WindowEncoder(path, InputContract(names=("input_ids",), max_length=64), 8)
+    encoder = WindowEncoder(read_tokenizer(path), InputContract(names=("input_ids",), max_length=64), 8)
     windows = encoder.windows(text, 0)
     start = text.index(entity)
     outputs = [logits_of_span(window, start, start + len(entity)) for window in windows]

@@ -6,7 +6,7 @@ import pytest
 from tests.helpers.tiny_bundles import SPECIAL, WORDS, tiny_tokenizer
 
 from ftool_runtime.bundle.manifest import InputContract
-from ftool_runtime.text.encode import TokenEncoder
+from ftool_runtime.text.encode import TokenEncoder, read_tokenizer
 from ftool_runtime.text.windows import WindowEncoder
 
 IDS = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
@@ -32,7 +32,7 @@ def contract(**changes: object) -> InputContract:
     ("side", "kept"), [("right", [PLAY, PLAY, MUSIC, MUSIC]), ("left", [MUSIC, MUSIC, TEN, TEN])]
 )
 def test_a_text_loses_the_side_that_the_manifest_names(tokenizer: Path, side: str, kept: list[int]) -> None:
-    encoder = TokenEncoder(tokenizer, contract(truncation_side=side))
+    encoder = TokenEncoder(read_tokenizer(tokenizer), contract(truncation_side=side))
     row = encoder.encode("play play music music ten ten", 0)
     assert (row.ids, row.truncated) == ([CLS, *kept, SEP], True)
     assert encoder.encode("play music", 0).truncated is False
@@ -40,7 +40,7 @@ def test_a_text_loses_the_side_that_the_manifest_names(tokenizer: Path, side: st
 
 @pytest.mark.parametrize(("side", "kept"), [("right", [TEN, PLAY]), ("left", [PLAY, MUSIC])])
 def test_the_longer_text_of_a_pair_loses_that_side(tokenizer: Path, side: str, kept: list[int]) -> None:
-    encoder = TokenEncoder(tokenizer, contract(truncation_side=side, max_length=7))
+    encoder = TokenEncoder(read_tokenizer(tokenizer), contract(truncation_side=side, max_length=7))
     row = encoder.encode("play play", 0, "ten play play play play music")
     assert (row.ids, row.truncated) == ([CLS, PLAY, PLAY, SEP, *kept, SEP], True)
 
@@ -50,17 +50,17 @@ def test_special_tokens_in_a_text_are_what_the_manifest_says(
     tokenizer: Path, split: bool, middle: int
 ) -> None:
     given = contract(split_special_tokens=split, max_length=16)
-    ids = TokenEncoder(tokenizer, given).encode("play [SEP] music", 0).ids
+    ids = TokenEncoder(read_tokenizer(tokenizer), given).encode("play [SEP] music", 0).ids
     assert (ids[:2], ids[-2:]) == ([CLS, PLAY], [MUSIC, SEP])
     assert set(ids[2:-2]) == {middle}
-    (window,) = WindowEncoder(tokenizer, given, 2).windows("play [SEP] music", 0)
+    (window,) = WindowEncoder(read_tokenizer(tokenizer), given, 2).windows("play [SEP] music", 0)
     assert window.tokens.ids == ids
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_windows_come_first_to_last_and_hold_all_of_a_text(tokenizer: Path, side: str) -> None:
     text = "play music ten play music ten play"  # 7 tokens, 4 in a window of which 1 is shared
-    windows = WindowEncoder(tokenizer, contract(truncation_side=side), 1).windows(text, 0)
+    windows = WindowEncoder(read_tokenizer(tokenizer), contract(truncation_side=side), 1).windows(text, 0)
     assert len(windows) == 2
     starts = [window.offsets[window.text_positions.start][0] for window in windows]
     assert starts[0] == 0
