@@ -36,6 +36,7 @@ def timings(tmp_path: Path, name: str, slower: float, lengths: tuple[int, ...] =
         length_ms={n: [[slower * speed * (1 + 0.1 * n)] * 20 for speed in rounds] for n in lengths},
         length_memory_mb={n: 50.0 + n for n in lengths},
         batch_ms={m: [slower * speed * (2.0 + m) for speed in rounds] for m in (1, 4, 16)},
+        batch_memory_mb={m: 60.0 + m for m in (1, 4, 16)},
     )
 
 
@@ -66,7 +67,12 @@ def test_the_json_has_points_fits_and_ratios(report: BenchReport) -> None:
         "interval_ms": [6.0, 6.0],
         "peak_memory_mb": 70.0,
     }
-    assert quick["batches"][1] == {"texts": 4, "texts_per_s": pytest.approx(1000 / 3), "call_ms": 12.0}
+    assert quick["batches"][1] == {
+        "texts": 4,
+        "texts_per_s": pytest.approx(1000 / 3),
+        "call_ms": 12.0,
+        "peak_memory_mb": 64.0,
+    }
     assert ratios["lengths"][3] == {"tokens": 80, "ratio": pytest.approx(3), "ratio_range": [3.0, 3.0]}
     assert [one["texts"] for one in ratios["batches"]] == [1, 4, 16]
     costs = quick["costs"]
@@ -75,6 +81,7 @@ def test_the_json_has_points_fits_and_ratios(report: BenchReport) -> None:
     assert costs["memory_by_length"]["coefficients"] == pytest.approx({"a": 50, "b": 1, "c": 0}, abs=1e-9)
     assert costs["call_by_batch"]["coefficients"] == pytest.approx({"a": 4, "b": 2})
     assert costs["call_by_batch"]["unit"] == "ms"
+    assert costs["memory_by_batch"]["coefficients"] == pytest.approx({"a": 60, "b": 1})
     assert all(abs(one["error"]) < 1e-9 for fit in costs.values() for one in fit["left_out"])
 
 
@@ -89,8 +96,8 @@ def test_the_tables_have_a_row_for_each_size_and_each_point_left_out(report: Ben
         "faster than slow",
     ]
     assert lengths[2] == ["20", "6.0 (6.0 to 6.0)", "70", "18.0 (18.0 to 18.0)", "70", "3.00x (3.00 to 3.00)"]
-    assert batches[3] == ["16", "444.4", "148.1", "3.00x (3.00 to 3.00)"]
-    assert len(left_out) == 1 + 2 * (4 + 4 + 3)
+    assert batches[3] == ["16", "444.4", "76", "148.1", "76", "3.00x (3.00 to 3.00)"]
+    assert len(left_out) == 1 + 2 * (4 + 4 + 3 + 3)
     assert left_out[1][:4] == ["quick: latency (ms)", "10", "4.0", "4.0"]
     assert (
         "quick: time of a call with n texts = 4 + 2*n ms; each point is predicted by the others to within 0.0%"
@@ -177,11 +184,12 @@ def test_lengths_and_batches_are_timed_in_calls_of_these_sizes(tmp_path: Path, t
         9: [6, 6],
     }
     assert set(one.length_memory_mb) == {7, 9}
+    assert set(one.batch_memory_mb) == {3, 5}
     assert {size: len(rounds) for size, rounds in one.batch_ms.items()} == {3: 1, 5: 1}
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls.count(f"{call} 1 9") >= 2 * (6 + 3)  # with three to warm up
-    assert calls.count("many 5 1") == 1 + 2  # one to warm up, then ten texts
-    assert calls.count("many 3 1") == 1 + 3  # nine of them
+    assert calls.count("many 5 1") == 1 + 2 + 2  # to warm up; ten texts; for the memory
+    assert calls.count("many 3 1") == 1 + 3 + 2  # nine of them
     assert not calls.count("many 1 1")
 
 

@@ -93,7 +93,7 @@ def measure(
             description = process.describe()
             timings[name].peak_memory_mb = description["peak_memory_mb"]
             timings[name].versions = description["versions"]
-    _measure_memory(timings, exact)
+    _measure_memory(timings, texts, settings.batches, exact)
     return timings, alternation.meter.total
 
 
@@ -125,7 +125,7 @@ def _time_together(
         found.throughput_per_s.append(len(together) / process.seconds(together))
     if settings.batches:  # all sizes answer the same texts, as far as whole calls allow
         least = max(_CALLS * settings.batches[-1], settings.texts_per_round)
-        chosen = list(itertools.islice(itertools.cycle(texts_of_round(texts, number, least)), least))
+        chosen = _repeated(texts, number, least)
         for size in settings.batches:
             _time_batch(alternation, number, size, chosen[: least // size * size])
 
@@ -140,11 +140,26 @@ def _few(texts: list[Text]) -> Callable[[EngineProcess], object]:
     return lambda process: process.latencies(texts[:_WARM_UP_TEXTS])
 
 
-def _measure_memory(timings: Mapping[str, Timings], exact: Mapping[int, list[Text]]) -> None:
-    """Measure the peak memory for each length in a process of its own, because a process's peak never falls."""
-    for length, chunk in exact.items():
-        logger.info("peak memory at %d tokens", length)
-        for found in timings.values():
+def _repeated(texts: Sequence[Text], number: int, count: int) -> list[Text]:
+    """Return the first `count` texts of a round; if there are fewer, some come again."""
+    return list(itertools.islice(itertools.cycle(texts_of_round(texts, number, count)), count))
+
+
+def _measure_memory(
+    timings: Mapping[str, Timings],
+    texts: Sequence[Text],
+    batches: Sequence[int],
+    exact: Mapping[int, list[Text]],
+) -> None:
+    """Measure the peak memory at each size in a process of its own, because a process's peak never falls."""
+    for found in timings.values():
+        for length, chunk in exact.items():
+            logger.info("peak memory at %d tokens", length)
             with EngineProcess(found.engine, chunk[0]) as process:
                 process.first_latencies(chunk[:_WARM_UP_TEXTS])
                 found.length_memory_mb[length] = process.describe()["peak_memory_mb"]
+        for size in batches:
+            logger.info("peak memory with %d texts in a call", size)
+            with EngineProcess(found.engine, texts[0]) as process:
+                process.seconds(_repeated(texts, 0, _CALLS * size), size)
+                found.batch_memory_mb[size] = process.describe()["peak_memory_mb"]

@@ -3,7 +3,7 @@
 The JSON of an engine has, besides its other figures,
 
     lengths   [{"tokens", "p50_ms", "interval_ms", "peak_memory_mb"}, ...]
-    batches   [{"texts", "texts_per_s", "call_ms"}, ...]
+    batches   [{"texts", "texts_per_s", "call_ms", "peak_memory_mb"}, ...]
     costs     {key of COSTS: the fit, as `CostFit.to_json` returns it}
 
 and that of a ratio `lengths` and `batches`, with the median and the range of the ratios within rounds. All are left out
@@ -43,6 +43,14 @@ COSTS: Final = {
     "call_by_batch": Cost(
         title="time of a call", unit="ms", points="batches", size="texts", value="call_ms", degree=1
     ),
+    "memory_by_batch": Cost(
+        title="peak memory of calls",
+        unit="MB",
+        points="batches",
+        size="texts",
+        value="peak_memory_mb",
+        degree=1,
+    ),
 }
 
 
@@ -62,7 +70,13 @@ def scale_json(timings: Timings) -> dict[str, Any]:
     if timings.batch_ms:
         middle = {size: statistics.median(rounds) for size, rounds in timings.batch_ms.items()}
         found["batches"] = [
-            {"texts": size, "texts_per_s": 1e3 * size / ms, "call_ms": ms} for size, ms in middle.items()
+            {
+                "texts": size,
+                "texts_per_s": 1e3 * size / ms,
+                "call_ms": ms,
+                "peak_memory_mb": timings.batch_memory_mb[size],
+            }
+            for size, ms in middle.items()
         ]
     costs = {key: _fit(found[cost.points], cost) for key, cost in COSTS.items() if cost.points in found}
     return {**found, "costs": costs} if costs else {}
@@ -101,10 +115,10 @@ def scale_tables(report: Mapping[str, Any]) -> list[list[list[str]]]:
     tables = []
     if "lengths" in first:
         part = "to the first token" if "tokens_per_s" in first else "one at a time"
-        columns = {"p50, ms": _latency, "MB": lambda point: f"{point['peak_memory_mb']:,.0f}"}
+        columns = {"p50, ms": _latency, "MB": _memory}
         tables.append(_by_size(report, "lengths", "tokens", f"tokens of a text, {part}", columns))
     if "batches" in first:
-        columns = {"texts/s": lambda point: number(point["texts_per_s"])}
+        columns = {"texts/s": lambda point: number(point["texts_per_s"]), "MB": _memory}
         tables.append(_by_size(report, "batches", "texts", "texts in a call", columns))
     if left_out := list(_left_out(report)):
         tables.append([["predicted from the other sizes", "n", "measured", "predicted", "error"], *left_out])
@@ -123,6 +137,10 @@ def _by_size(
         compared = (one[points][place] for one in ratios.values())
         rows.append([str(point[size]), *cells, *map(_times, compared)])
     return rows
+
+
+def _memory(point: Mapping[str, Any]) -> str:
+    return f"{point['peak_memory_mb']:,.0f}"
 
 
 def _latency(point: Mapping[str, Any]) -> str:

@@ -28,11 +28,12 @@ class Timings:
     waiting_cpu: list[float] = field(default_factory=list)  # cores used during the other engines' turns
     peak_memory_mb: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
-    # By number of tokens: latencies of texts of this length, of generators to the first token, and the peak memory of
-    # a process that has read only such texts. By number of texts in a call: the mean time of a call.
+    # By number of tokens: latencies of texts of this length, of generators to the first token. By number of texts in a
+    # call: the mean time of a call. By both: the peak memory of a process that has answered only such texts or calls.
     length_ms: dict[int, list[list[float]]] = field(default_factory=dict)
     length_memory_mb: dict[int, float] = field(default_factory=dict)
     batch_ms: dict[int, list[float]] = field(default_factory=dict)
+    batch_memory_mb: dict[int, float] = field(default_factory=dict)
 
     def percentiles_ms(self) -> dict[str, float]:
         """Return latency percentiles over all rounds, in milliseconds, under "p50", "p90", "p95", "p99", "p99.9"."""
