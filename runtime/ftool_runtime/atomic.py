@@ -1,10 +1,11 @@
 """Write a file atomically: even after a crash, the file has either the old content or the new."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, BinaryIO, TextIO, cast
 
 
 @contextmanager
@@ -16,11 +17,28 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
     Raises OSError, which names `path`, if opening, writing or renaming fails.
     """
+    with _replacing(path, "w", encoding="utf-8", newline="\n") as file:
+        yield cast(TextIO, file)
+
+
+@contextmanager
+def replacing_binary(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that replaces `path` if the block ends without an exception; see `replacing`."""
+    with _replacing(path, "wb") as file:
+        yield cast(BinaryIO, file)
+
+
+@contextmanager
+def _replacing(path: Path, mode: str, **opening: Any) -> Iterator[IO[str] | IO[bytes]]:
     target = Path(os.path.realpath(path))
     in_place = path.exists() and not target.is_file()
-    partial = path if in_place else target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = (
+        path
+        if in_place
+        else target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    )
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
+        with partial.open(mode, **opening) as file:
             yield file
             file.flush()
             if not in_place:

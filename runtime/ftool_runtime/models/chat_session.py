@@ -1,7 +1,7 @@
 """`ChatSession`: a conversation that keeps its caches between turns."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 from ftool_runtime.chat.tokens import Message
@@ -9,13 +9,17 @@ from ftool_runtime.decoding.results import Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.errors import ClosedError, InputError
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
+from ftool_runtime.session.decoder.prefix_file import PrefixFile
 
 
 class ChatModel(Protocol):
     """The interface of a model that a session needs: answers to conversations, with or without a prefix cache."""
 
-    def prefix_cache(self, system: str | None) -> PrefixCache | None:
-        """Return a cache for a new session; None if the model must read the whole conversation in every turn."""
+    def prefix_cache(self, beginning: Sequence[Message], file: PrefixFile | None) -> PrefixCache | None:
+        """Return a cache for a new session; None if the model must read the whole conversation in every turn.
+
+        `beginning` holds the messages before the first turn, and `file` may hold their caches.
+        """
 
     def answer_chat(
         self, messages: list[Message], cache: PrefixCache | None, options: dict[str, Any]
@@ -43,11 +47,14 @@ class ChatSession:
     session's buffers.
     """
 
-    def __init__(self, model: ChatModel, system: str | None) -> None:
-        """Start a conversation, with a system message if `system` is not None."""
+    def __init__(
+        self, model: ChatModel, beginning: Sequence[Message], file: PrefixFile | None = None
+    ) -> None:
+        """Start a conversation with the messages `beginning`, whose caches are kept in `file`, if given."""
         self._model = model
-        self._system = system
-        self._messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+        self._beginning = tuple(beginning)
+        self._file = file
+        self._messages: list[Message] = list(beginning)
         self._cache: PrefixCache | None = None
         self._begun = self._closed = False
         self._busy = threading.Lock()
@@ -123,6 +130,6 @@ class ChatSession:
 
     def _cache_of_session(self) -> PrefixCache | None:
         if not self._begun:
-            self._cache = self._model.prefix_cache(self._system)
+            self._cache = self._model.prefix_cache(self._beginning, self._file)
             self._begun = True
         return self._cache

@@ -1,10 +1,13 @@
 """`TextGenerator`: decoder models without an encoder, which continue prompts and answer chats."""
 
+import logging
+import platform
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ftool_runtime.bundle.manifest import digest_of
 from ftool_runtime.chat.oldest_turns import without_oldest_turn
 from ftool_runtime.chat.tokens import ChatFiles, ChatTokens, Message, check_messages
 from ftool_runtime.decoding.config import GenerationConfig
@@ -16,7 +19,12 @@ from ftool_runtime.errors import InputError
 from ftool_runtime.models.chat_session import ChatSession
 from ftool_runtime.models.generator import Generator, InputReader, Overflow
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache, SharedPrefixes, common_prefix
+from ftool_runtime.session.decoder.prefix_file import PrefixFile
+from ftool_runtime.session.onnx_session import import_onnxruntime
+from ftool_runtime.session.processor import cpu_features, cpu_name
 from ftool_runtime.text.encode import Tokens
+
+logger = logging.getLogger(__name__)
 
 
 class TextGenerator(Generator):
@@ -79,14 +87,35 @@ class TextGenerator(Generator):
         """
         return self.stream_answer(messages, None, {"config": config, "overflow": overflow, **options})
 
-    def session(self, system: str | None = None) -> ChatSession:
+    def session(
+        self,
+        system: str | None = None,
+        *,
+        examples: Sequence[Message] = (),
+        prefix_cache: Path | str | None = None,
+    ) -> ChatSession:
         """Start a conversation that keeps its caches between turns.
 
-        `system` is the system message, if any. Sessions with the same system message share the caches of this message.
+        Sessions with the same beginning share its caches.
+
+        Args:
+            system: the system message, if any.
+            examples: turns before the first one, such as few-shot examples: messages of "user" and "assistant" in turn.
+            prefix_cache: a file for the caches of `system` and `examples`, which the next start of the program reads
+                instead of computing them. A file that does not fit them, the bundle, onnxruntime or the processor, or
+                that is damaged, is replaced, with a warning in the log; see docs/generation.md.
+
+        Raises InputError if `examples` are not messages, or if `prefix_cache` is set and there is no beginning, the
+        bundle can't keep caches, the folder does not exist, or the file is something else than a prefix cache.
         """
+        beginning: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         if system is not None:
-            check_messages([{"role": "system", "content": system}])
-        return ChatSession(self, system)
+            check_messages(beginning)
+        if examples:
+            beginning += examples
+            check_messages([*beginning, {"role": "user", "content": "a question"}])
+        file = None if prefix_cache is None else self._prefix_file(Path(prefix_cache), beginning)
+        return ChatSession(self, beginning, file)
 
     def answer_chat(
         self, messages: Sequence[Message], cache: PrefixCache | None, options: dict[str, Any]
@@ -116,19 +145,43 @@ class TextGenerator(Generator):
         prompt, settled = self._chat_prompt(messages, **options)
         return self._text_stream(messages[-1]["content"], prompt, settled.config, cache, ended)
 
-    def prefix_cache(self, system: str | None) -> PrefixCache | None:
+    def prefix_cache(
+        self, beginning: Sequence[Message], file: PrefixFile | None = None
+    ) -> PrefixCache | None:
         """Return a cache for a new session; None if reading a conversation in parts would change the logits.
 
-        Sessions with the same `system` message start with the caches of this message, which are computed only once.
+        Sessions with the same `beginning` start with the caches of these messages, which are computed only once, or
+        read from `file`.
         """
         if self._engine.manifest.precision.rows_share_scale:
             return None
         decoders = self._engine.guard.get().decoders
-        shared = [] if system is None else self._shared_beginning(system)
+        shared = self._shared_beginning(beginning) if beginning else []
         cache = PrefixCache(decoders)
+        if file is not None and not shared:
+            logger.warning("%s is not used: the conversation's beginning leaves no tokens to keep", file.path)
         if shared:
-            cache.restore(shared, self._prefixes.snapshot(shared, decoders))
+            cache.restore(shared, self._prefixes.snapshot(shared, decoders, file))
         return cache
+
+    def _prefix_file(self, path: Path, beginning: Sequence[Message]) -> PrefixFile:
+        manifest = self._engine.manifest
+        if not beginning:
+            raise InputError(
+                "prefix_cache (--prefix-cache) is for a system message (--system) or examples; give one"
+            )
+        if manifest.precision.rows_share_scale:
+            raise InputError(
+                "this bundle reads a whole conversation in every turn, so prefix_cache would have no effect; "
+                "export it in another precision"
+            )
+        computed_by = {
+            "bundle": digest_of(manifest.to_json()),
+            "precision": manifest.precision.name,
+            "onnxruntime": import_onnxruntime().__version__,
+            "processor": [platform.machine(), cpu_name(), *cpu_features()],
+        }
+        return PrefixFile(path, computed_by, self._engine.guard.get().decoders.graph.caches)
 
     def _chat_prompt(
         self,
@@ -161,11 +214,10 @@ class TextGenerator(Generator):
     def _chats(self) -> ChatTokens:
         return ChatTokens(self._chat_files, self._engine.config, self._engine.tokens)
 
-    def _shared_beginning(self, system: str) -> list[int]:
-        """Return the token ids with which every conversation with this `system` message begins."""
+    def _shared_beginning(self, beginning: Sequence[Message]) -> list[int]:
+        """Return the token ids with which every conversation begins whose first messages are `beginning`."""
         first, second = (
-            self._chats.encode([{"role": "system", "content": system}, {"role": "user", "content": text}])
-            for text in ("a", "1")
+            self._chats.encode([*beginning, {"role": "user", "content": text}]) for text in ("a", "1")
         )
         limit = self._engine.contract.max_length
         shared = common_prefix(first, second)

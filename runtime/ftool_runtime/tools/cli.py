@@ -89,7 +89,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _chat(options: argparse.Namespace) -> int:
     with _load(options) as model, output_to(None) as out:
-        talk(model, options.system, asked_lines(), out, generation_options(options))
+        given = generation_options(options)
+        talk(model, options.system, asked_lines(), out, given, prefix_cache=options.prefix_cache)
     return DONE
 
 
@@ -179,6 +180,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
 
     chat = _command(commands, "chat", _chat, "talk with a model, one line of standard input at a time")
     chat.add_argument("--system", metavar="TEXT", help="the system message")
+    chat.add_argument(
+        "--prefix-cache",
+        type=Path,
+        metavar="FILE",
+        help="keep what is computed for the system message in FILE, for the next start",
+    )
     _add_generation_flags(chat)
 
     _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")

@@ -124,9 +124,12 @@ def talk(
     out: TextIO,
     options: dict[str, Any],
     *,
+    prefix_cache: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Answer each of `lines` as a turn of one conversation, and write the answers, as JSON lines if `as_json`.
+
+    `prefix_cache` is a file for the caches of the message `system`, as for `TextGenerator.session`.
 
     A turn that can't be answered, such as a message that is too long, is reported on standard error, and the chat
     continues. Raises InputError if the model can't chat or an option is wrong. Also raises InputError at the end if a
@@ -135,7 +138,7 @@ def talk(
     if not isinstance(model, TextGenerator):
         raise InputError("this model can't chat; use predict")
     refused = 0
-    with model.session(system) as session:
+    with model.session(system, prefix_cache=prefix_cache) as session:
         for line in lines:
             if not line.strip():
                 continue

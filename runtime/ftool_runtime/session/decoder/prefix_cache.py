@@ -3,10 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from ftool_runtime.session.decoder.decoder import Decoder, Logits, Snapshot
 from ftool_runtime.session.decoder.pool import DecoderPool
+from ftool_runtime.session.decoder.prefix_file import PrefixFile
 
 _PREFIXES: Final = 8  # the largest number of shared prefixes that are kept
 
@@ -56,27 +58,42 @@ class SharedPrefixes:
     def __init__(self) -> None:
         """Start without any prefixes."""
         self._kept: OrderedDict[tuple[int, ...], Snapshot] = OrderedDict()
+        self._saved: set[tuple[tuple[int, ...], Path]] = set()  # the files that were read or written
         self._lock = threading.Lock()
 
-    def snapshot(self, ids: Sequence[int], decoders: DecoderPool) -> Snapshot:
-        """Return the caches of the prefix `ids`, computed on the first call for this prefix."""
+    def snapshot(self, ids: Sequence[int], decoders: DecoderPool, file: PrefixFile | None = None) -> Snapshot:
+        """Return the caches of the prefix `ids`, computed on the first call for this prefix.
+
+        With `file`, they are read from there if it holds this prefix, and otherwise saved there.
+        """
         key = tuple(ids)
         with self._lock:
             snapshot = self._kept.get(key)
-            if snapshot is None:
-                with decoders.borrow() as decoder:
-                    decoder.begin(1, None)
-                    decoder.feed([ids])
-                    snapshot = self._kept[key] = decoder.snapshot()
+            if file is not None and (key, file.path) not in self._saved:
+                stored = file.read(ids)
+                snapshot = stored or snapshot or _computed(ids, decoders)
+                if stored is None:
+                    file.write(ids, snapshot)
+                self._saved.add((key, file.path))
+            self._kept[key] = snapshot = snapshot or _computed(ids, decoders)
             self._kept.move_to_end(key)
             while len(self._kept) > _PREFIXES:
-                self._kept.popitem(last=False)
+                dropped, _ = self._kept.popitem(last=False)
+                self._saved = {saved for saved in self._saved if saved[0] != dropped}
             return snapshot
 
     def clear(self) -> None:
         """Drop all prefixes."""
         with self._lock:
             self._kept.clear()
+            self._saved.clear()
+
+
+def _computed(ids: Sequence[int], decoders: DecoderPool) -> Snapshot:
+    with decoders.borrow() as decoder:
+        decoder.begin(1, None)
+        decoder.feed([ids])
+        return decoder.snapshot()
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:
