@@ -41,6 +41,7 @@ class MetricPair:
         bundle: the bundle's score.
         max_drop: how far the bundle's score may lie below torch's: the limit that was set for the bundle's export.
         allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
+        cross_fitted: as in `Examples`.
     """
 
     metric: str
@@ -48,6 +49,7 @@ class MetricPair:
     bundle: float
     max_drop: float
     allowance: float
+    cross_fitted: bool = False
 
     @property
     def drop(self) -> float:
@@ -67,6 +69,7 @@ class MetricPair:
             "bundle": self.bundle,
             "drop": self.drop,
             "allowance": self.allowance,
+            "cross_fitted": self.cross_fitted,
         }
 
 
@@ -82,6 +85,7 @@ class Verdict:
         bundle: the metric of the bundle's answers; None without labels.
         max_drop: how far `bundle` may lie below `reference`.
         allowance: an additional drop, allowed for sampling error: one standard error of the difference of the scores.
+        cross_fitted: as in `Examples`: both scores are then not those at the bundle's own thresholds.
         examples: the number of inputs.
         agreement: the share of answers, nearest texts or next tokens that are the same for bundle and torch.
         largest_difference: the largest difference between the bundle's and torch's probabilities, over all inputs.
@@ -97,6 +101,7 @@ class Verdict:
     bundle: float | None = None
     max_drop: float
     allowance: float = 0.0
+    cross_fitted: bool = False
     examples: int
     agreement: float
     largest_difference: float
@@ -121,7 +126,8 @@ class Verdict:
         same = f"same {self.compared}: {self.agreement:.2%} over {self.examples} examples"
         if self.drop is None:
             return f"{same}, largest difference {self.largest_difference:.4f}"
-        return f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}, {same}"
+        how = " (cross-fitted)" if self.cross_fitted else ""
+        return f"{self.metric} {self.bundle:.4f} against {self.reference:.4f}{how}, {same}"
 
 
 def judge(
@@ -153,7 +159,7 @@ def judge(
     """
     comparison = examples.compare(loaded, model)
     limit = tolerance_for(examples.kind, precision)
-    metric = metric_pair(comparison, examples.metric, max_drop)
+    metric = metric_pair(comparison, examples, max_drop)
     kept = metric is None or metric.check.passed
     checks = comparison_checks(comparison, comparison.output_difference, limit)
     if kept and (allow_drift or all(check.passed for check in checks)):
@@ -168,6 +174,7 @@ def judge(
         bundle=metric.bundle if metric else None,
         max_drop=max_drop,
         allowance=metric.allowance if metric else 0.0,
+        cross_fitted=metric is not None and metric.cross_fitted,
         examples=comparison.examples,
         agreement=comparison.agreement,
         largest_difference=comparison.probability_difference,
@@ -176,14 +183,14 @@ def judge(
     )
 
 
-def metric_pair(found: Comparison, metric: str | None, max_drop: float) -> MetricPair | None:
+def metric_pair(found: Comparison, examples: Examples, max_drop: float) -> MetricPair | None:
     """Return torch's and the bundle's main metric, with the limit on its drop; None for inputs without labels."""
-    if metric is None or found.scores is None:
+    if examples.metric is None or found.scores is None:
         return None
     error = found.score_error
     if error is None:
         error = metric_allowance(found.differing, found.examples)
-    return MetricPair(metric, *found.scores, max_drop, error)
+    return MetricPair(examples.metric, *found.scores, max_drop, error, examples.cross_fitted)
 
 
 def comparison_checks(found: Comparison, output_difference: float, limit: Tolerance) -> list[Check]:

@@ -57,7 +57,7 @@ def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityRepor
         precision=manifest.precision.name,
         same_weights=None if recorded is None else recorded == weights_sha256(loaded.model),
         found=found,
-        metric=metric_pair(found.comparison, examples.metric, max_drop),
+        metric=metric_pair(found.comparison, examples, max_drop),
         tolerance=tolerance_for(examples.kind, manifest.precision.name),
         stored=stored,
     )

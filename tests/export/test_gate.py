@@ -29,6 +29,7 @@ class Counted:
 
     kind = "labels"
     metric = "accuracy"
+    cross_fitted = False
 
     batch_effect = 0.0
     grid: tuple[ShapeDifference, ...] = ()
@@ -76,6 +77,15 @@ def test_a_verdict_without_labels_says_how_far_the_numbers_lie_apart() -> None:
     same = "same answers: 75.00% over 8 examples"
     assert str(verdict_of(Counted(8, differing=2, metric=None))) == f"{same}, largest difference 0.1000"
     assert str(verdict_of(Counted(8, differing=2))) == f"accuracy 0.9000 against 0.9000, {same}"
+
+
+def test_a_verdict_says_if_its_scores_are_not_those_of_the_shipped_thresholds() -> None:
+    examples = Counted(8, differing=2)
+    assert not verdict_of(examples).to_json()["cross_fitted"]
+    examples.cross_fitted = True
+    found = verdict_of(examples)
+    assert found.to_json()["cross_fitted"]
+    assert str(found).startswith("accuracy 0.9000 against 0.9000 (cross-fitted), ")
 
 
 def test_few_differing_answers_of_few_texts_prove_nothing() -> None:

@@ -40,6 +40,8 @@ class LoadedModel(ABC):
         licence: the licence of `base`.
         training_sha256: SHA-256 of the training data, if known.
         training_examples: the number of training examples, if known.
+        tuned_on: the fingerprint of the examples on which training tuned numbers to the network's answers, such as the
+            thresholds of labels; None if it tuned none, or an older ftool trained the model.
     """
 
     task: str
@@ -51,6 +53,7 @@ class LoadedModel(ABC):
     licence: str | None = None
     training_sha256: str | None = None
     training_examples: int | None = None
+    tuned_on: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", checkpoint_name(self.base))
@@ -169,6 +172,7 @@ class LoadedModel(ABC):
             "base": self.base,
             "licence": self.licence,
             "training_data": {"sha256": self.training_sha256, "examples": self.training_examples},
+            "tuned_on": self.tuned_on,
         }
 
     def save(self, folder: Path) -> None:
@@ -200,13 +204,14 @@ def read_facts(config: Any) -> dict[str, Any]:
 
 
 def origin_fields(facts: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return the arguments of `LoadedModel` for base, licence and training data, from `facts` or the model card."""
+    """Return the arguments of `LoadedModel` for its origin: base, licence and data, from `facts` or the model card."""
     training = facts.get("training_data") or {}
     return {
         "base": facts.get("base", source),
         "licence": facts["licence"] if "licence" in facts else read_licence(source),
         "training_sha256": training.get("sha256"),
         "training_examples": training.get("examples"),
+        "tuned_on": facts.get("tuned_on"),
     }
 
 

@@ -49,6 +49,10 @@ class Examples(Protocol):
     def metric(self) -> str | None:
         """The name of the task's main metric (higher is better); None for inputs without labels."""
 
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether the metric is computed with tuned numbers that, for each input, were tuned on other inputs."""
+
     def compare(self, loaded: Any, model: Any) -> Comparison:
         """Compare a model's answers with PyTorch's.
 
@@ -98,6 +102,8 @@ class EncoderExamples(ABC):
     Attributes:
         inputs: the inputs, as JSON values in the form that the runtime's model takes.
         metric: the main metric's name; None for inputs without labels.
+        cross_fitted: whether numbers such as thresholds were tuned on these inputs, so that the metric is computed with
+            numbers that were tuned, for each input, on others.
         uncertainty: computes one standard error of the difference between the scores of two sets of answers, each as
             `scored` returns them; None if the metric is a mean over the inputs, each of which is right or wrong.
     """
@@ -106,6 +112,7 @@ class EncoderExamples(ABC):
     compared: ClassVar[Compared] = "answers"
     inputs: Sequence[Any]
     metric: str | None = None
+    cross_fitted: bool = False
     uncertainty: Callable[[Any, Any], float] | None = None
     _torch: list[tuple[LoadedEncoder, Outputs]] = field(
         default_factory=list, init=False, repr=False, compare=False

@@ -66,6 +66,7 @@ class GenerationExamples:
     """
 
     kind: ClassVar[AnswerKind] = "text"
+    cross_fitted: ClassVar[bool] = False  # no numbers are tuned for generators
     inputs: TokenRows
     metric: str | None = None
     scorer: Callable[[Sequence[int], Sequence[str]], float] | None = None

@@ -198,6 +198,7 @@ def test_loading_brings_back_everything_that_was_saved(encoder: Path, tmp_path: 
         licence="mit",
         training_sha256="ab" * 32,
         training_examples=7,
+        tuned_on="cd" * 32,
     )
     back = load_classifier(saved(made, tmp_path / "run"))
     names = (
@@ -208,6 +209,7 @@ def test_loading_brings_back_everything_that_was_saved(encoder: Path, tmp_path: 
         "licence",
         "training_sha256",
         "training_examples",
+        "tuned_on",
         "base",
     )
     assert {n: getattr(back, n) for n in names} == {n: getattr(made, n) for n in names}

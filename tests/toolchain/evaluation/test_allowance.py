@@ -65,8 +65,10 @@ def test_the_gate_takes_the_error_that_the_examples_know() -> None:
         examples=200, compared="answers", count=200, agreement=0.99, differing=1, distances=np.zeros(200),
         output_difference=0.0, scores=(1.0, 0.9), score_error=0.06,
     )  # fmt: skip
-    pair = metric_pair(found, "f1_macro", 0.05)
+    examples: Any = SimpleNamespace(metric="f1_macro", cross_fitted=True)
+    pair = metric_pair(found, examples, 0.05)
     assert pair is not None
+    assert pair.to_json()["cross_fitted"]
     assert pair.allowance == 0.06
     assert pair.check.passed
 

@@ -217,4 +217,35 @@ def test_other_tasks_have_ladders(trained: TinyModels, tmp_path: Path, task: str
     found = told("export", folder, "--precision", "auto", "--max-drop", "0.5")["ladder"]
     assert found["latency_of"] == ("token" if task == "translation" else "answer")
     assert found["metric"] == Manifest.read(folder / "bundle").evidence["gate"]["metric"]
+    assert found["cross_fitted"] == (task == "question-answering")
     assert Manifest.read(folder / "bundle").precision.name == found["chosen"]
+
+
+@pytest.mark.parametrize("data", ["tags", "questions"])
+def test_gate_and_ladder_judge_with_the_same_cross_fitted_thresholds(
+    trained: TinyModels, tiny_base: Path, request: pytest.FixtureRequest, tmp_path: Path, data: str
+) -> None:
+    folder = tmp_path / "model"
+    if data == "questions":
+        shutil.copytree(trained["question-answering"], folder)
+    else:
+        tuned = ("train.method=head", "train.thresholds=tuned", 'data.label_separator="|"', "train.threads=1")
+        flags = [part for one in tuned for part in ("--set", one)]
+        told("new", folder, "--base", tiny_base, "--data", request.getfixturevalue(data), *flags)
+        told("train", folder)
+    printed = ftool("export", folder, "--precision", "auto", "--max-drop", "0.5").stdout
+    found = json.loads((folder / "ladder" / "frontier.json").read_text())
+    assert found["cross_fitted"]
+    assert "thresholds that were tuned, for each example, on others" in printed
+    built = [one for one in found["candidates"] if one["report"] is not None]
+    assert {one["name"] for one in built} >= {"fp32", "w8"}
+    for one in built:
+        gate = one["report"]["gate"]
+        assert gate["cross_fitted"]
+        assert gate["reference"] == pytest.approx(found["reference"]["value"])
+        assert one["score"] is None or gate["bundle"] == pytest.approx(one["score"]["value"], abs=1e-3)
+    assert "tuned, for each input, on others" in (folder / "bundle" / "MODEL_CARD.md").read_text()
+    on_test = told("parity", folder)["metric"]  # the test split tuned nothing
+    assert not on_test["cross_fitted"]
+    assert told("parity", folder, "--split", "validation")["metric"]["cross_fitted"]
+    assert on_test["reference"] == pytest.approx(told("evaluate", folder)["metrics"][found["metric"]])

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tests.helpers.training import interrupted_after, same_weights
 
+from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset
 from ftool.data.rows.labels import LabelReader
 from ftool.errors import TrainingError
@@ -131,6 +132,8 @@ def test_several_labels_get_thresholds_of_their_own(tiny_base: Path, tags: Path,
     assert loaded.multi_label
     assert loaded.thresholds is not None
     assert len(loaded.thresholds) == 3
+    made = recipe(tiny_base, tags, method="head", thresholds="tuned")
+    assert loaded.tuned_on == fingerprint(load_dataset(LabelReader, made.data).validation.examples)
     assert report.validation.metrics["f1_macro"] == pytest.approx(report.training["head"]["best"]["score"])
     assert {"f1_micro", "subset_accuracy"} <= report.test.metrics.keys()
 

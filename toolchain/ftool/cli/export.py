@@ -260,7 +260,8 @@ def _report_text(report: "ExportReport") -> str:
     if verdict.reference is not None and verdict.bundle is not None and verdict.drop is not None:
         allowed = verdict.max_drop + verdict.allowance
         scores = [f"{number:.4f}" for number in (verdict.reference, verdict.bundle, verdict.drop, allowed)]
-        rows.append([f"on {verdict.examples} validation texts", *scores])
+        how = ", cross-fitted" if verdict.cross_fitted else ""
+        rows.append([f"on {verdict.examples} validation texts{how}", *scores])
     lines = [format_table(rows)] if len(rows) > 1 else []
     lines.append(
         f"same {verdict.compared} as torch: {verdict.agreement:.2%} over {verdict.examples} texts; "

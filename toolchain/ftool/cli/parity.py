@@ -85,7 +85,8 @@ def _report_text(report: "ParityReport") -> str:
     lines = [format_table(rows)]
     if report.metric is not None:
         pair = report.metric
-        lines.append(f"{pair.metric}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
+        how = " (cross-fitted)" if pair.cross_fitted else ""
+        lines.append(f"{pair.metric}{how}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
         if not report.tolerance.exact:
             lines.append(
                 f"allowed loss: {pair.max_drop:g}, plus {pair.allowance:.2g}, one standard error of "

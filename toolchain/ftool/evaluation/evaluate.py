@@ -109,13 +109,14 @@ def opened_bundle(bundle: Path, reference: Callable[[], Any]) -> Iterator[OpenMo
 
 
 def measure_split(
-    row: Task, model: OpenModel, split: Any, name: str, recipe: Recipe | None = None
+    row: Task, model: OpenModel, split: Any, name: str, recipe: Recipe | None = None, numbers: Any = None
 ) -> Evaluation:
     """Measure an open model on a split that was prepared by `row.fit`; `name` is the split's name.
 
-    `recipe` names the main metric; None stands for the task's own.
+    `recipe` names the main metric; None stands for the task's own. `numbers`, from `row.cross_fit`, replace the model's
+    own in the statistics; None keeps these.
     """
-    measured = row.measure(model, split)
+    measured = row.measure(model, split) if numbers is None else row.measure(model, split, numbers)
     main = None if recipe is None else row.main_metric(model.facts, split, recipe)
     of_examples, of_mistakes = measured.statistics, measured.mistakes
     return Evaluation(

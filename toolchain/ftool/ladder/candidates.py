@@ -47,6 +47,14 @@ class Source:
         return self.recipe.row.examples(self.loaded, self.fitted, self.recipe)
 
     @cached_property
+    def numbers(self) -> Any:
+        """The numbers to judge each example with in place of those tuned on these examples; None if none were."""
+        fit = self.recipe.row.cross_fit
+        if fit is None or not self.examples.cross_fitted:
+            return None
+        return fit(self.loaded, self.fitted, self.examples.reference(self.loaded), self.recipe)
+
+    @cached_property
     def graphs(self) -> Graphs:
         """The fp32 graphs from which every precision starts, captured on the first use. Raises ExportError."""
         return capture_source(self.loaded, self.examples.inputs, PassSettings(device=self.device))

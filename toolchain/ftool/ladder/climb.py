@@ -147,6 +147,7 @@ def _measured(place: Place, source: Source, data: DataSettings | None, folder: P
         subject=place.name,
         metric=reference.metric,
         examples=examples,
+        cross_fitted=source.examples.cross_fitted,
         reference=score,
         ranked=rank(rungs, costs, wanted, examples),
         wanted=wanted,

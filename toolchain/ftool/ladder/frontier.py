@@ -11,6 +11,10 @@ from ftool.evaluation.results import METRIC_NAMES
 from ftool.ladder.choice import Ranked, cheapest, least_provable, nearest, upper_end
 from ftool.recipe.sections import ExportRecipe
 
+CROSS_FITTED = (
+    "training tuned thresholds on these examples, so every score here is with thresholds that were tuned, for each "
+    "example, on others"
+)
 _COSTS = {"latency": "slower", "size": "larger", "memory": "needs more memory"}
 
 
@@ -31,6 +35,8 @@ class Frontier:
         subject: the model's name.
         metric: the main metric's name.
         examples: the number of validation examples.
+        cross_fitted: whether numbers such as thresholds were tuned on these examples, so that each example is judged
+            with numbers that were tuned on others.
         reference: the metric of the trained model in torch.
         ranked: the candidates, with their costs and the limits that they miss.
         wanted: the limits and the preference.
@@ -44,6 +50,7 @@ class Frontier:
     subject: str
     metric: str
     examples: int
+    cross_fitted: bool = False
     reference: Estimate
     ranked: Sequence[Ranked]
     wanted: ExportRecipe
@@ -93,6 +100,7 @@ class Frontier:
             "nearest": closest.rung.name if closest else None,
             "split": "validation",
             "examples": self.examples,
+            "cross_fitted": self.cross_fitted,
             "metric": self.metric,
             "reference": self.reference.to_json(),
             "limits": self._limits(),
@@ -108,7 +116,7 @@ class Frontier:
     def evidence(self) -> dict[str, Any]:
         """Return what the chosen bundle's manifest records: the limits, and each candidate's figures."""
         known = self.to_json()
-        kept = ("chosen", "split", "examples", "metric", "reference", "limits", "latency_of")
+        kept = ("chosen", "split", "examples", "cross_fitted", "metric", "reference", "limits", "latency_of")
         figures = ("name", "source", "precision", "reason", "score", "drop", *_FIGURES)
         return {
             **{name: known[name] for name in kept},
@@ -145,6 +153,8 @@ class Frontier:
             lines.append(f"no candidate qualifies; nearest: {closest.rung.name}, which {missed}")
         elif chosen is None:
             lines.append("no candidate qualifies: the gate refused every one")
+        if self.cross_fitted:
+            lines.append(CROSS_FITTED)
         least = least_provable(self.examples, self.wanted.confidence)
         if least > self.wanted.max_drop:
             lines.append(

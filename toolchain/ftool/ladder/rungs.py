@@ -35,7 +35,7 @@ from ftool_runtime.errors import BundleError
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # of the files in the work folder; raised when what they mean changes
+_FORMAT = 2  # of the files in the work folder; raised when what they mean changes
 
 
 def interval_settings(wanted: ExportRecipe) -> ConfidenceSettings:
@@ -78,7 +78,9 @@ class Reference:
 
     def statistics_of(self, model: Any, source: Source) -> Statistics:
         """Return statistics of an open model's answers to the examples of `source`, with the main metric."""
-        evaluation = measure_split(source.recipe.row, model, source.fitted, SPLIT, source.recipe)
+        evaluation = measure_split(
+            source.recipe.row, model, source.fitted, SPLIT, source.recipe, source.numbers
+        )
         found = evaluation.statistics_with(self.metric)
         if found is None:
             raise DataError(

@@ -99,6 +99,8 @@ class Task:
             tokenises examples as the model requires, counts texts that are cut, and warns. `training` is true for the
             split that the model learns from.
         measure: (model, fitted split) -> `Measurements` of `ftool.evaluation.results`: metrics and statistics.
+        cross_fit: (loaded, fitted split, outputs of `loaded`, recipe) -> the numbers, such as thresholds, to judge each
+            example with, tuned on other examples; `measure` takes them as a third argument. None: the task tunes none.
         baselines: (data, fitted test split, recipe) -> simple models trained on the training split, with statistics of
             their answers to the examples of the fitted test split; None if the task has no baselines.
         label_errors: (data, recipe) -> the labels of the data that are likely wrong; None if `ftool evaluate
@@ -140,7 +142,8 @@ class Task:
 
     answering: Callable[[Any], Any]
     fit: Callable[..., tuple[Any, Mapping[str, Any]]] = fit_unchanged
-    measure: Callable[[Any, Any], Any]
+    measure: Callable[..., Any]
+    cross_fit: Callable[[Any, Any, Any, Sections], Any] | None = None
     baselines: "Callable[[Dataset[Any], Any, Sections], list[FittedBaseline]] | None" = None
     label_errors: "Callable[[Dataset[Any], Sections], LabelErrors] | None" = None
     predicts: bool = False

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,7 @@ def _answering(loaded: Any) -> Any:
     return TorchClassifier(loaded)
 
 
-def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
+def _measure(model: "OpenModel", split: Split[LabelledText], thresholds: Any = None) -> "Measurements":
     from ftool.evaluation.metrics.classification import classification_metrics
     from ftool.evaluation.metrics.none_of_these import Confidence, none_intervals, none_metrics
     from ftool.evaluation.results import Measurements
@@ -113,7 +113,7 @@ def _measure(model: "OpenModel", split: Split[LabelledText]) -> "Measurements":
         intervals = partial(none_intervals, confidence, facts.none_below)
     return Measurements(
         metrics=metrics,
-        statistics=_statistics(logits, targets, facts),
+        statistics=_statistics(logits, targets, facts, thresholds),
         intervals=intervals,
         predictions=partial(_predictions, logits, split, facts),
         mistakes=None if facts.regression else partial(_mistakes, logits, targets, split, facts),
@@ -186,23 +186,43 @@ def _label_errors(data: Dataset[LabelledText], recipe: Sections) -> "LabelErrors
     return find_label_errors(logits, targets, data.labels, examples, how=how, multi_label=multi_label)
 
 
-def _statistics(logits: Any, targets: Any, facts: Any) -> Callable[[], Any]:
-    """Return a function that computes per-example statistics of logits; `facts` has the fields of the manifest."""
+def _statistics(logits: Any, targets: Any, facts: Any, thresholds: Any = None) -> Callable[[], Any]:
+    """Return a function that computes per-example statistics of logits.
+
+    `facts` has the fields of the manifest; `thresholds`, if not None, stand in for those of `facts`.
+    """
     from ftool.evaluation.metrics.classification import classification_statistics, number_statistics
 
     if facts.regression:
         return partial(number_statistics, logits, targets, facts.labels)
-    kind = {"multi_label": facts.multi_label, "thresholds": facts.thresholds}
-    return partial(classification_statistics, logits, targets, **kind)
+    limits = facts.thresholds if thresholds is None else thresholds
+    return partial(
+        classification_statistics, logits, targets, multi_label=facts.multi_label, thresholds=limits
+    )
+
+
+def _tuner(logits: Any, targets: Any) -> Callable[[Any], Any]:
+    """Return a function that tunes the thresholds of labels on the texts at some positions, int64 (n,)."""
+    from ftool.evaluation.metrics.calibration import tune_thresholds
+    from ftool_runtime.postprocessing.classification import probabilities
+
+    scores, applies = probabilities(logits, multi_label=True), targets > 0
+    return lambda texts: tune_thresholds(scores[texts], applies[texts])
+
+
+def _cross_fit(loaded: Any, split: Split[LabelledText], outputs: Any, _: Sections) -> Any:
+    """Return each text's own thresholds, float64 (texts, labels). Implements `Task.cross_fit`."""
+    from ftool.evaluation.cross_fitting import cross_fitted
+
+    return cross_fitted(_tuner(outputs, _targets(split, loaded).numpy()), len(split))
 
 
 def _baselines(
     data: Dataset[LabelledText], fitted: Split[LabelledText], recipe: Sections
 ) -> "list[FittedBaseline]":
     from ftool.evaluation.baselines import FittedBaseline
-    from ftool.evaluation.metrics.calibration import tune_thresholds
+    from ftool.evaluation.cross_fitting import tuned_for
     from ftool.training.baselines.linear import TextTargets, constant_logits, fit_linear
-    from ftool_runtime.postprocessing.classification import probabilities
 
     facts = SimpleNamespace(labels=data.labels, thresholds=None, **data.facts)
     train, validation, test = (
@@ -213,10 +233,10 @@ def _baselines(
     constant = constant_logits(train, len(test), outputs, **kind)
     linear = fit_linear(train, outputs, seed=recipe.train.seed, **kind)
     part = "" if linear.learnt_from == len(train) else f" of {linear.learnt_from} of {len(train)} texts"
-    tuned = SimpleNamespace(**vars(facts))
+    thresholds = None
     if facts.multi_label and recipe.train.thresholds == "tuned":
-        scores = probabilities(linear.logits(validation.inputs), multi_label=True)
-        tuned.thresholds = tune_thresholds(scores, validation.targets > 0)
+        tune = _tuner(linear.logits(validation.inputs), validation.targets)
+        thresholds = tuned_for(fitted, data.validation, tune)
     return [
         FittedBaseline(
             name="majority",
@@ -228,7 +248,7 @@ def _baselines(
         FittedBaseline(
             name="tfidf_linear",
             title=f"a linear model on TF-IDF{part}",
-            statistics=_statistics(linear.logits(test.inputs), test.targets, tuned),
+            statistics=_statistics(linear.logits(test.inputs), test.targets, facts, thresholds),
             learnt_from=linear.learnt_from,
         ),
     ]
@@ -236,6 +256,7 @@ def _baselines(
 
 def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.cross_fitting import tuned_on
     from ftool.evaluation.metrics.classification import main_score
     from ftool_export.examples.classification import ClassificationExamples
 
@@ -243,17 +264,30 @@ def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
     kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
     targets = _targets(split, loaded).numpy()
 
+    crossed = loaded.thresholds is not None and tuned_on(loaded, split)
+
+    @cache
+    def thresholds() -> Any:
+        if not crossed:
+            return loaded.thresholds
+        return _cross_fit(loaded, split, examples.reference(loaded), recipe)
+
+    def score(logits: Any) -> float:
+        return main_score(logits, targets, thresholds=thresholds(), metric=metric, **kind)
+
     def uncertainty(one: Any, other: Any) -> float:
-        first, second = (_statistics(logits, targets, loaded)() for logits in (one, other))
+        first, second = (_statistics(logits, targets, loaded, thresholds())() for logits in (one, other))
         return difference_error(first, second, metric)
 
-    return ClassificationExamples(
+    examples = ClassificationExamples(
         loaded=loaded,
         inputs=split.inputs,
         metric=metric,
         uncertainty=uncertainty,
-        scorer=partial(main_score, targets=targets, thresholds=loaded.thresholds, metric=metric, **kind),
+        scorer=score,
+        cross_fitted=crossed,
     )
+    return examples
 
 
 def _targets(split: Split[LabelledText], facts: Any) -> Any:
@@ -338,6 +372,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    cross_fit=_cross_fit,
     baselines=_baselines,
     label_errors=_label_errors,
     predicts=True,

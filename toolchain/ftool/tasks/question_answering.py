@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,7 +97,7 @@ def _fit(
     return split, {"unanswerable": sum(not one.answers for one in split.examples)}
 
 
-def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
+def _measure(model: "OpenModel", split: Split[Question], thresholds: Any = None) -> "Measurements":
     from ftool.evaluation.metrics.answers import (
         part_intervals,
         question_metrics,
@@ -111,10 +111,21 @@ def _measure(model: "OpenModel", split: Split[Question]) -> "Measurements":
     scored = scored_spans(split.examples, spans)
     return Measurements(
         metrics=question_metrics(scored, threshold),
-        statistics=partial(question_statistics, scored, threshold),
+        statistics=partial(question_statistics, scored, threshold if thresholds is None else thresholds),
         intervals=partial(part_intervals, scored, threshold),
         predictions=partial(_predictions, split, spans, threshold),
     )
+
+
+def _cross_fit(loaded: Any, split: Split[Question], outputs: Any, recipe: Sections) -> Any:
+    """Return each question's own no-answer threshold, float64 (questions,). Implements `Task.cross_fit`."""
+    from ftool.evaluation.cross_fitting import cross_fitted
+    from ftool.evaluation.metrics.answers import MAIN_METRIC, scored_spans, threshold_tuner
+    from ftool_export.examples.questions import QuestionExamples
+
+    spans = QuestionExamples(loaded=loaded, inputs=split.inputs).spans(outputs)
+    tune = threshold_tuner(scored_spans(split.examples, spans), recipe.train.metric or MAIN_METRIC)
+    return cross_fitted(tune, len(split))
 
 
 def _predictions(
@@ -151,14 +162,16 @@ def _baselines(data: Dataset[Question], fitted: Split[Question], recipe: Section
     If some training questions have no answer, validation decides how many words a sentence must share to be the answer.
     """
     from ftool.evaluation.baselines import FittedBaseline
-    from ftool.evaluation.metrics.answers import MAIN_METRIC, question_statistics, tune_threshold
+    from ftool.evaluation.cross_fitting import tuned_for
+    from ftool.evaluation.metrics.answers import MAIN_METRIC, question_statistics, threshold_tuner
     from ftool.training.baselines.shared_words import SharedWords
 
     model, threshold, found = SharedWords.fit(data.train.examples), None, []
     scored = model.answer(fitted.examples)
     if data.facts["unanswerable"]:
         validation = model.answer(data.validation.examples)
-        threshold, _ = tune_threshold(validation, recipe.train.metric or MAIN_METRIC)
+        tune = threshold_tuner(validation, recipe.train.metric or MAIN_METRIC)
+        threshold = tuned_for(fitted, data.validation, tune)
         never = replace(scored, best=[""] * len(fitted))
         found.append(
             FittedBaseline(
@@ -180,6 +193,7 @@ def _baselines(data: Dataset[Question], fitted: Split[Question], recipe: Section
 
 def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
+    from ftool.evaluation.cross_fitting import tuned_on
     from ftool.evaluation.metrics.answers import (
         MAIN_METRIC,
         answer_scores,
@@ -189,22 +203,33 @@ def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool_export.examples.questions import QuestionExamples
 
     metric = recipe.train.metric or MAIN_METRIC
+    crossed = loaded.no_answer_threshold is not None and tuned_on(loaded, split)
+
+    @cache
+    def thresholds() -> Any:
+        if not crossed:
+            return loaded.no_answer_threshold
+        return _cross_fit(loaded, split, examples.reference(loaded), recipe)
 
     def score(spans: Sequence[Any]) -> float:
         scored = scored_spans(split.examples, spans)
-        answers = scored.answers(loaded.no_answer_threshold)
-        return float(answer_scores(answers, scored.references, metric).mean())
+        return float(answer_scores(scored.answers(thresholds()), scored.references, metric).mean())
 
     def uncertainty(*both: Sequence[Any]) -> float:
         one, other = (
-            question_statistics(scored_spans(split.examples, spans), loaded.no_answer_threshold)
-            for spans in both
+            question_statistics(scored_spans(split.examples, spans), thresholds()) for spans in both
         )
         return difference_error(one, other, metric)
 
-    return QuestionExamples(
-        loaded=loaded, inputs=split.inputs, metric=metric, uncertainty=uncertainty, scorer=score
+    examples = QuestionExamples(
+        loaded=loaded,
+        inputs=split.inputs,
+        metric=metric,
+        uncertainty=uncertainty,
+        scorer=score,
+        cross_fitted=crossed,
     )
+    return examples
 
 
 def _samples(loaded: Any) -> Any:
@@ -239,6 +264,7 @@ TASK = Task(
     answering=_answering,
     fit=_fit,
     measure=_measure,
+    cross_fit=_cross_fit,
     baselines=_baselines,
     predicts=True,
     suites=("bbq",),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool.data.dataset import Dataset
+from ftool.data.dataset import Dataset, fingerprint
 from ftool.data.rows.labels import LabelledText
 from ftool.errors import TrainingError
 from ftool.evaluation.metrics.calibration import tune_thresholds
@@ -113,7 +113,8 @@ class ClassifierObjective(EncoderObjective):
             return replace(loaded, none_below=self._none_below(loaded, [one.input for one in outside]))
         if not self._tunes:
             return loaded
-        return replace(loaded, thresholds=self._thresholds(np.asarray(self.validation_outputs())))
+        thresholds = self._thresholds(np.asarray(self.validation_outputs()))
+        return replace(loaded, thresholds=thresholds, tuned_on=fingerprint(self._data.validation.examples))
 
     def _none_below(self, loaded: LoadedClassifier, outside: Sequence[Any]) -> float:
         inside = np.asarray(self.validation_outputs())

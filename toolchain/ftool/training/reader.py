@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ftool.data.cells import listed_rows
-from ftool.data.dataset import Split
+from ftool.data.dataset import Split, fingerprint
 from ftool.data.rows.questions import Question
 from ftool.evaluation.metrics.answers import (
     MAIN_METRIC,
@@ -98,7 +98,7 @@ class ReaderObjective(EncoderObjective):
         if not self._unanswerable:
             return loaded
         threshold, _ = tune_threshold(self._scored(self.validation_outputs()), self._metric)
-        return replace(loaded, no_answer_threshold=threshold)
+        return replace(loaded, no_answer_threshold=threshold, tuned_on=fingerprint(self._validation.examples))
 
     @property
     def _metric(self) -> str:

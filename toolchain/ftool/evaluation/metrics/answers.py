@@ -8,7 +8,7 @@ little more than exact match.
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from ftool.evaluation.statistics import RecomputedStatistics, SummedStatistics, 
 from ftool_runtime.postprocessing.spans import Spans
 
 MAIN_METRIC = "f1"
+
+Threshold = float | NDArray[np.float64]  # the no-answer threshold, or (questions,) each question's own
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -40,16 +42,15 @@ class ScoredSpans:
     margins: NDArray[np.float64]
     references: Sequence[Sequence[str]]
 
-    def answers(self, threshold: float | None) -> list[str]:
+    def answers(self, threshold: Threshold | None) -> list[str]:
         """Return each question's answer: the best span, or "" if its margin is below -`threshold`.
 
         If `threshold` is None, the best span is always the answer.
         """
         if threshold is None:
             return list(self.best)
-        return [
-            text if -margin <= threshold else "" for text, margin in zip(self.best, self.margins, strict=True)
-        ]
+        answered = -self.margins <= threshold
+        return [text if given else "" for text, given in zip(self.best, answered, strict=True)]
 
 
 def scored_spans(examples: Sequence[Question], spans: Sequence[Spans]) -> ScoredSpans:
@@ -93,7 +94,7 @@ def question_metrics(scored: ScoredSpans, threshold: float | None) -> Metrics:
     return metrics | {"no_answer_threshold": threshold}
 
 
-def question_statistics(scored: ScoredSpans, threshold: float | None) -> SummedStatistics:
+def question_statistics(scored: ScoredSpans, threshold: Threshold | None) -> SummedStatistics:
     """Return statistics from which F1 and exact match of any subset of the questions can be computed.
 
     The answers are those that `scored.answers(threshold)` returns.
@@ -141,11 +142,26 @@ def tune_threshold(scored: ScoredSpans, metric: str = MAIN_METRIC) -> tuple[floa
 
     `metric` is "f1" or "exact_match".
     """
-    answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
-    score, threshold = best_threshold(
-        scored, answer_scores(scored.best, scored.references, metric), answerable
-    )
+    score, threshold = _tuner(scored, metric)(np.arange(len(scored.best)))
     return threshold, score
+
+
+def threshold_tuner(scored: ScoredSpans, metric: str) -> Callable[[NDArray[np.int64]], float]:
+    """Return a function that tunes the no-answer threshold, as `tune_threshold` does, on some of the questions.
+
+    The function takes the positions of these questions, int64 (n,).
+    """
+    tune = _tuner(scored, metric)
+    return lambda questions: tune(questions)[1]
+
+
+def _tuner(scored: ScoredSpans, metric: str) -> Callable[[NDArray[np.int64]], tuple[float, float]]:
+    """Return a function that returns the best score and threshold for the questions at some positions."""
+    answerable = np.array([has_answer(references) for references in scored.references], dtype=bool)
+    gains = _gains(scored, answer_scores(scored.best, scored.references, metric), answerable)
+    return lambda questions: _best_threshold(
+        scored.margins[questions], gains[questions], int((~answerable[questions]).sum())
+    )
 
 
 def answer_scores(

@@ -16,6 +16,10 @@ from ftool.evaluation.results import OF, Metrics
 from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStatistics
 from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
+Limits = (
+    Sequence[float] | NDArray[np.float64]
+)  # each label's threshold, or (examples, labels) each example's own
+
 _MAIN: Final[Mapping[str, tuple[str, ...]]] = {  # the first is the default
     "numbers": ("spearman", "pearson"),
     "texts with several labels": ("f1_macro", "f1_micro", "f1_weighted", "subset_accuracy"),
@@ -114,12 +118,13 @@ def main_score(
     *,
     multi_label: bool,
     regression: bool = False,
-    thresholds: Sequence[float] | None = None,
+    thresholds: Limits | None = None,
     metric: str | None = None,
 ) -> float:
     """Return only the main metric of `logits`, or `metric`; nan if it is undefined.
 
-    The other arguments are the same as those of `classification_metrics`.
+    The other arguments are the same as those of `classification_metrics`; `thresholds` may also be an array (examples,
+    labels), which has each example's own.
     """
     name = main_metric(multi_label=multi_label, regression=regression, requested=metric)
     if regression:
@@ -138,11 +143,11 @@ def classification_statistics(
     targets: NDArray[Any],
     *,
     multi_label: bool,
-    thresholds: Sequence[float] | None = None,
+    thresholds: Limits | None = None,
 ) -> SummedStatistics:
     """Return statistics from which the metrics of any subset of the examples can be computed.
 
-    The arguments are the same as those of `classification_metrics`.
+    The arguments are the same as those of `main_score`.
 
     F1 is averaged over the labels that occur in the subset or in the model's answers to it: otherwise a slice that
     lacks some label would score lower.
@@ -199,9 +204,15 @@ def _several_labels(
     }
 
 
-def _applying(logits: NDArray[np.float32], thresholds: Sequence[float] | None) -> NDArray[np.int64]:
-    limits = resolve_thresholds(thresholds, [""] * logits.shape[1])
-    return (probabilities(logits, multi_label=True) >= limits).astype(np.int64)
+def _applying(logits: NDArray[np.float32], thresholds: Limits | None) -> NDArray[np.int64]:
+    return (probabilities(logits, multi_label=True) >= _limits(thresholds, logits)).astype(np.int64)
+
+
+def _limits(thresholds: Limits | None, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability from which each label applies, float64 (labels,) or (examples, labels)."""
+    if np.ndim(thresholds) == 2:  # type: ignore[arg-type]
+        return np.asarray(thresholds, dtype=np.float64)
+    return resolve_thresholds(thresholds, [""] * logits.shape[1])
 
 
 def _finite(values: Mapping[str, float]) -> Metrics:
@@ -270,12 +281,12 @@ def _one_label_statistics(logits: NDArray[np.float32], targets: NDArray[Any], _:
 
 
 def _several_labels_statistics(
-    logits: NDArray[np.float32], targets: NDArray[Any], thresholds: Sequence[float] | None
+    logits: NDArray[np.float32], targets: NDArray[Any], thresholds: Limits | None
 ) -> SummedStatistics:
     width = logits.shape[1]
     scores = probabilities(logits, multi_label=True)
     wanted = csr_array(targets > 0, dtype=np.float64)
-    given = scores >= resolve_thresholds(thresholds, [""] * width)
+    given = scores >= _limits(thresholds, logits)
     at_half = scores >= 0.5
     parts = {
         "right": (given == (targets > 0)).all(axis=1),
