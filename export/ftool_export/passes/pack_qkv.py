@@ -52,7 +52,7 @@ class PackQKV(ir.passes.InPlacePass):
 
 def _projections(attention: ir.Node) -> list[_Projection] | None:
     """Return the projections to pack: query, key and value, or key and value; None if nothing can be packed."""
-    found = [_projection(_before_rotation(value)) for value in attention.inputs[:3]]
+    found = [_projection(_projected(value)) for value in attention.inputs[:3]]
     known = [projection for projection in found if projection is not None]
     if len(known) < 3 or len({id(p.matmul) for p in known}) < 3:
         return None
@@ -75,10 +75,10 @@ def _reads_one_token_of(query: _Projection, key: _Projection) -> bool:
     )
 
 
-def _before_rotation(value: ir.Value | None) -> ir.Value | None:
-    """Return the input of the RotaryEmbedding that produced `value`, or `value` itself if it has another producer."""
+def _projected(value: ir.Value | None) -> ir.Value | None:
+    """Return the value that a rotation, or a selection of tokens, has made `value` of; `value` itself without one."""
     last = value.producer() if value is not None else None
-    return last.inputs[0] if last is not None and last.op_type == "RotaryEmbedding" else value
+    return last.inputs[0] if last is not None and last.op_type in ("RotaryEmbedding", "Gather") else value
 
 
 def _projection(value: ir.Value | None) -> _Projection | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from tests.helpers.graphs import check, graph, numbers
+from tests.helpers.graphs import check, graph, numbers, run
 
 from ftool_export.passes import PassSettings
 from ftool_export.passes.pack_qkv import PackQKV
@@ -99,7 +99,7 @@ def sizes(model: ir.Model, operator: str) -> list[object]:
 def test_only_keys_and_values_are_computed_for_all_tokens(tmp_path: Path) -> None:
     model = check(PooledTokenOnly(PassSettings()), layer(FIRST), tmp_path, **feeds())
     assert [one == 1 for one in sizes(model, "MatMul")] == [True, False, False, True, True, True]
-    assert sizes(model, "MultiHeadAttention") == [1]
+    assert sizes(model, "MultiHeadAttention") == [2]  # the query twice
 
 
 def test_key_and_value_are_packed_without_the_query(tmp_path: Path) -> None:
@@ -109,6 +109,19 @@ def test_key_and_value_are_packed_without_the_query(tmp_path: Path) -> None:
     assert len(reads(model, "Split")[0].outputs) == 2
 
 
+def test_a_row_has_the_same_output_alone_and_padded_in_a_batch(tmp_path: Path) -> None:
+    model = layer(FIRST)
+    PooledTokenOnly(PassSettings())(model)
+    for tokens in range(2, 24):
+        ids = np.arange(tokens, dtype=np.int64)[None]
+        padded = np.pad(ids, ((0, 3), (0, 30)))
+        mask = np.zeros_like(padded, dtype=np.int32)
+        mask[:, :tokens] = 1
+        alone = run(model, tmp_path, input_ids=ids, padding=np.ones_like(ids, dtype=np.int32))
+        batch = run(model, tmp_path, input_ids=padded, padding=mask)
+        np.testing.assert_array_equal(batch[0][0], alone[0][0])
+
+
 @pytest.mark.parametrize("position", [2, -1])
 def test_another_token_than_the_first_is_selected(position: int, tmp_path: Path) -> None:
     model = layer(FIRST)
@@ -116,7 +129,7 @@ def test_another_token_than_the_first_is_selected(position: int, tmp_path: Path)
     index.const_value = ir.tensor(np.array(position), name="index")
     assert sizes(
         check(PooledTokenOnly(PassSettings()), model, tmp_path, **feeds()), "MultiHeadAttention"
-    ) == [1]
+    ) == [2]
 
 
 @pytest.mark.parametrize("result", [MEAN, BOTH])
