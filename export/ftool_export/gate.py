@@ -214,16 +214,19 @@ def examination_checks(found: Examination, limit: Tolerance) -> list[Check]:
     return checks
 
 
-def advise(verdict: Verdict, closer: str | None) -> str | None:
+def advise(verdict: Verdict, closer: str | None, embedding_bits: int = 8) -> str | None:
     """Return advice on the gate's verdict, one remedy per line, or None if there is nothing to report.
 
     Args:
         verdict: the gate's result for the bundle.
         closer: the next precision that is closer to torch's; None for fp32.
+        embedding_bits: the bits of a number in the bundle's quantised embedding tables.
     """
     remedy = f"try --precision {closer}" if closer else "the graph differs from torch"
     if closer not in (None, "fp32"):
         remedy += ", which is closer to fp32"
+    if embedding_bits == 4:
+        remedy = "try --embedding-bits 8"
     lines = []
     if not verdict.judged:
         lines.append(

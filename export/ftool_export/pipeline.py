@@ -28,7 +28,7 @@ from ftool_export.passes.move_scales import input_divisors, measured_moves
 from ftool_export.passes.quantize_static import measured_levels
 from ftool_export.passes.smooth_activations import smoothing_multipliers
 from ftool_export.precision_plans import PrecisionPlan, precision_plan
-from ftool_export.quantization import move_scales, quantize, tidy
+from ftool_export.quantization import check_tables, move_scales, quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
@@ -63,6 +63,7 @@ def export(
     if not examples.inputs:
         raise ExportError("there are no examples to compare the bundle on; name data that has some")
     source = captured or capture_source(loaded, examples.inputs, settings.passes)
+    check_tables(source, plan, plan.settings(settings.passes))
     source, passes = _prepare(settings, plan, loaded, examples, source)
     left_out: tuple[str, ...] = ()
     manifest = None
@@ -83,7 +84,7 @@ def export(
         files=manifest.files if manifest else {},
         verdict=verdict,
         largest_logit_difference=source.difference,
-        advice=advise(verdict, plan.closer),
+        advice=advise(verdict, plan.closer, settings.passes.embedding_bits),
     )
 
 
@@ -261,7 +262,10 @@ def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan
             [name for name in source.input_names if name != MASK or not plan.drop_mask]
         ),
         precision=Precision(
-            name=settings.precision, rows_share_scale=plan.rows_share_scale, devices=plan.devices
+            name=settings.precision,
+            rows_share_scale=plan.rows_share_scale,
+            devices=plan.devices,
+            embedding_bits=settings.passes.embedding_bits,
         ),
         attention=source.attention,
         widest_activation=widest_activation(source.models["model"]) if "model" in source.models else None,

@@ -8,6 +8,7 @@ from typing import Final
 from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
 from ftool_export.passes.quantize_blocks import QuantizeBlocks, QuantizeNibbles
+from ftool_export.passes.quantize_embeddings import BLOCK
 from ftool_export.passes.quantize_matmul import QuantizeMatMul
 from ftool_export.passes.quantize_products import QuantizeProducts
 from ftool_export.passes.quantize_rows import QuantizeRows
@@ -21,7 +22,8 @@ class PrecisionPlan:
     """The passes and settings of a precision, and the properties of its graphs that a runtime needs to know.
 
     Attributes:
-        summary: a description for the model card: the formats of weights, activations and embeddings.
+        summary: a description for the model card: the formats of weights, activations and embeddings, where
+            "{embeddings}" stands for that of the embeddings.
         closer: the next precision whose answers are closer to PyTorch's; None for fp32.
         quantize_products: the pass that quantises products with constant weights; None for fp32.
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
@@ -68,16 +70,17 @@ class PrecisionPlan:
 
 _INT8_SUMMARY: Final = (
     "weights in 7-bit signed integers per channel, activations in 8 bits per {activations}, quantised during "
-    "inference, embeddings in 8 bits per row."
+    "inference, embeddings in {{embeddings}}."
 )
 _W8_SUMMARY: Final = (
-    "weights in 8-bit blocks of up to {widest}, activations in 8 bits per row and block, embeddings in 8 bits "
-    "per row."
+    "weights in 8-bit blocks of up to {widest}, activations in 8 bits per row and block, embeddings in "
+    "{{embeddings}}."
 )
 _W4_SUMMARY: Final = (
-    "weights in 4-bit blocks of 32, rounded on real texts, activations in 8 bits per row and block, embeddings "
-    "and the output layer in 8 bits."
+    "weights in 4-bit blocks of 32, rounded on real texts, activations in 8 bits per row and block, the output "
+    "layer in 8 bits, embeddings in {embeddings}."
 )
+_EMBEDDINGS: Final = MappingProxyType({8: "8 bits per row", 4: f"4-bit blocks of {BLOCK}"})
 _FP32: Final = PrecisionPlan(summary="32-bit floats throughout.", closer=None)
 _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
@@ -107,7 +110,7 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
         # Activation scales are constants: the fastest for texts in bulk, if they are like the export's examples.
         "int8-static": PrecisionPlan(
             summary="weights in 7-bit signed integers per channel, activations in 8 bits with scales measured at "
-            "export, embeddings in 8 bits per row.",
+            "export, embeddings in {embeddings}.",
             closer="int8-rows",
             quantize_products=QuantizeStatic,
             quantize_left_out=QuantizeBlocks,
@@ -203,3 +206,8 @@ def plan_of(manifest: Manifest) -> PrecisionPlan:
     """Return the plan by which a bundle was quantised."""
     family = manifest.generation.family if manifest.generation else "encoder"
     return precision_plan(manifest.precision.name, "cpu", family)
+
+
+def summary_of(manifest: Manifest) -> str:
+    """Return a description of a bundle's precision: the formats of weights, activations and embeddings."""
+    return plan_of(manifest).summary.format(embeddings=_EMBEDDINGS[manifest.precision.embedding_bits])

@@ -21,7 +21,7 @@ from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
 from ftool_export.passes.pooled_token import PooledTokenOnly
 from ftool_export.passes.quantize_blocks import QuantizeBlocks
-from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
+from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings, quantizable_tables, saved_bytes
 from ftool_export.passes.residual_sums import ResidualSums
 from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.share_table import ShareTable
@@ -127,6 +127,37 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
     if plan.quantize_left_out is not None:
         plan.quantize_left_out(replace(settings, left_out=frozenset()))(model)
         check_none_missed(plan.quantize_left_out.__name__, model, settings.smallest, frozenset())
+
+
+def saved_by_nibbles(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> int:
+    """Return how many bytes smaller a bundle of the plan gets if its embeddings have 4 bits instead of 8.
+
+    The result is 0 if they can't have 4 bits. `graphs` are those in fp32.
+    """
+    if plan.quantize_products is None or any(tied_products(model) for model in graphs.models.values()):
+        return 0
+    tables = [table for model in graphs.models.values() for table in quantizable_tables(model, settings)]
+    return sum(saved_bytes(table) for table in tables)
+
+
+def check_tables(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> None:
+    """Raise ExportError if embeddings are to have 4 bits, but the fp32 graphs have no table for it, or a shared one."""
+    if settings.embedding_bits == 8:
+        return
+    if plan.quantize_products is None:
+        raise ExportError(
+            "embeddings in 4 bits are for quantised precisions, not for fp32: leave out --embedding-bits"
+        )
+    if any(tied_products(model) for model in graphs.models.values()):
+        raise ExportError(
+            "the output layer of this model reads the embedding table too, and needs it in 8 bits: leave out "
+            "--embedding-bits"
+        )
+    if not any(quantizable_tables(model, settings) for model in graphs.models.values()):
+        raise ExportError(
+            f"this model has no embedding table of at least {settings.smallest_table:,} numbers, and smaller ones stay "
+            "in fp32: leave out --embedding-bits"
+        )
 
 
 def _applied(graph_pass: ir.passes.InPlacePass, graphs: Graphs, *, quantized: bool) -> Graphs:

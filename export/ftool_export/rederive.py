@@ -25,6 +25,7 @@ from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
+from ftool_export.passes.quantize_embeddings import BLOCK, ROWS
 from ftool_export.passes.quantize_matmul import INT8
 from ftool_export.passes.quantize_static import INPUT_SCALE, INPUT_ZERO, InputLevels
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
@@ -40,8 +41,8 @@ _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
 _LARGEST: Final = np.finfo(np.float32)  # masks are the smallest number; further from zero is infinite
 _MARGIN: Final = 2.0  # factor on the measured rounding, which is one sample; other samples differed by 5%
 _FLOAT32: Final = 1e-6  # relative change from another order of summation
-# By the ending of the name of a quantised weight, the bits of integers that are stored in blocks without a sign.
-_LEVELS: Final = {f".{INT8}": None, f".{BLOCKS}": 8, f".{NIBBLES}": 4}
+# By the ending of the name of a quantised weight, the bits of integers that are stored without a sign.
+_LEVELS: Final = {f".{INT8}": None, f".{BLOCKS}": 8, f".{NIBBLES}": 4, f".{ROWS}": 4}
 _FED_BACK: Final = (f".{INT8}", f".{NIBBLES}")  # endings of weights that a plan with feedback rounds with it
 _SCALE: Final = ".scale"
 
@@ -80,6 +81,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         PassSettings.recorded(manifest.evidence.get("quantization"))
         or plan.settings(PassSettings(pooled_token=False)),  # older bundles
         left_out=frozenset(manifest.precision.left_out),
+        embedding_bits=manifest.precision.embedding_bits,
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
         levels=_levels_of(stored.values()) if plan.feedback else {},
@@ -173,7 +175,12 @@ def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any], bits
         scale = scale.reshape(*levels.shape[:2], 1)
         found = (side / scale for side in padded)
         return min((_largest(levels, one.clip(-8, 7) if bits == 4 else one) for one in found), default=np.inf)
-    return _largest(levels, weight / scale) if levels.shape == weight.shape else np.inf
+    if levels.shape != weight.shape:
+        return np.inf
+    if bits == 4:  # (rows, width); a table's row has a scale for each block
+        scale = np.repeat(scale, BLOCK, axis=1)[:, : weight.shape[1]]
+        return _largest(levels, (weight / scale).clip(-8, 7))
+    return _largest(levels, weight / scale)
 
 
 def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -202,6 +202,29 @@ def test_the_graph_holds_no_path_of_the_exporting_machine(exported: Callable[[st
     assert str(Path.cwd()).encode() not in content
 
 
+@pytest.mark.parametrize(
+    ("precision", "smallest", "message"),
+    [
+        ("fp32", 512, "embeddings in 4 bits are for quantised precisions, not for fp32"),
+        ("int8", 10**6, "no embedding table of at least 1,000,000 numbers"),
+    ],
+)
+def test_embeddings_that_can_not_have_4_bits_are_refused(
+    bert: Path,
+    tiny: PassSettings,
+    texts: list[str],
+    tmp_path: Path,
+    precision: str,
+    smallest: int,
+    message: str,
+) -> None:
+    passes = replace(tiny, embedding_bits=4, smallest_table=smallest)
+    settings = ExportSettings(bundle=tmp_path / "b", precision=precision, passes=passes)
+    with pytest.raises(ExportError, match=message):
+        export(bert, settings, texts)
+    assert not settings.bundle.exists()
+
+
 def test_the_card_says_that_accuracy_was_not_judged(exported: Callable[[str], Path]) -> None:
     card = (exported("int8") / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "quality was not measured" in card

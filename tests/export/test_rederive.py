@@ -41,13 +41,15 @@ Exported = Callable[[str], Path]
 def exported(
     bert: Path, tiny: PassSettings, texts: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Exported:
-    """The tiny BERT as a bundle of a precision, made once."""
+    """The tiny BERT as a bundle of a precision, such as "w8", or "w8+4" with embeddings in 4 bits, made once."""
     made: dict[str, Path] = {}
 
     def made_in(precision: str) -> Path:
         if precision not in made:
             folder = tmp_path_factory.mktemp(precision) / "bundle"
-            settings = ExportSettings(bundle=folder, precision=precision, allow_drift=True, passes=tiny)
+            name, _, four = precision.partition("+")
+            passes = replace(tiny, embedding_bits=4) if four else tiny
+            settings = ExportSettings(bundle=folder, precision=name, allow_drift=True, passes=passes)
             loaded = load_classifier(bert)
             examples = ClassificationExamples(loaded=loaded, inputs=texts[::2])
             assert export(settings, loaded, examples).bundle == folder
@@ -66,7 +68,7 @@ def failed(report: ParityReport) -> set[str]:
     return set(report.to_json()["failed"])
 
 
-@pytest.mark.parametrize("precision", ["int8", "int8-rows", "int8-static", "w8", "w4"])
+@pytest.mark.parametrize("precision", ["int8", "int8-rows", "int8-static", "w8", "w4", "int8+4", "w4+4"])
 def test_an_honest_bundle_is_the_derived_graph_bit_for_bit_on_the_same_machine(
     exported: Exported, bert: Path, texts: list[str], precision: str
 ) -> None:
@@ -174,6 +176,21 @@ def test_a_spoiled_weight_or_constant_is_found(
         graph = spoiled_graph(exported(precision), "model", ending, change)["model"]
         fed_back = fed_back_levels(graph, exact, PLANS["encoder"][precision])
         assert weight_error(graph, exact, fed_back) > 0.5, change.__name__
+
+
+def test_a_spoiled_table_in_4_bits_fails(exported: Exported, bert: Path, texts: list[str]) -> None:
+    bundle = exported("int8+4")
+    manifest = Manifest.read(bundle)
+    for change in (swap_rows, swap_columns):
+        graphs = stored_graphs(bundle, manifest)
+        constants = graphs["model"].graph.initializers
+        table = next(value for name, value in constants.items() if name.endswith(".nibble_rows"))
+        assert table.const_value is not None
+        levels = table.const_value.numpy().copy()
+        change(levels)
+        table.const_value = ir.tensor(levels, name=table.name)
+        with as_bundle(graphs, bundle, manifest) as spoiled:
+            assert "weight_error" in failed(parity_of(bert, spoiled, texts)), change.__name__
 
 
 def test_a_spoiled_bundle_fails_though_its_hashes_are_right(

@@ -1,6 +1,7 @@
 """Every encoder task has a bundle in every precision, which verifies and whose answers are independent of the batch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,21 @@ HEADS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("task", HEADS)
+@pytest.mark.parametrize(("task", "bits"), [*((task, 8) for task in HEADS), ("token-classification", 4)])
 def test_a_task_in_every_precision(
-    task: str, write_checkpoint: Callable[..., Path], tiny: PassSettings, tmp_path: Path
+    task: str, bits: int, write_checkpoint: Callable[..., Path], tiny: PassSettings, tmp_path: Path
 ) -> None:
     head, names = HEADS[task]
     row = find_task(task)
     loaded = row.load(str(write_checkpoint("bert", head=head, **names)))
     examples = row.samples(loaded)
     captured = capture_source(loaded, examples.inputs, tiny)
+    passes = replace(tiny, embedding_bits=bits)
     for precision, plan in PLANS["encoder"].items():
+        if bits == 4 and precision == "fp32":
+            continue
         folder = tmp_path / precision
-        settings = ExportSettings(bundle=folder, precision=precision, allow_drift=True, passes=tiny)
+        settings = ExportSettings(bundle=folder, precision=precision, allow_drift=True, passes=passes)
         assert export(settings, loaded, examples, captured=captured).bundle == folder
         assert ft.verify(folder).passed, precision
         manifest = Manifest.read(folder)
@@ -54,6 +58,7 @@ def test_a_task_in_every_precision(
             precision,
             plan.rows_share_scale,
         )
+        assert manifest.precision.embedding_bits == bits
         with ft.load(folder) as model:
             effect = examples.batch_effect(model).probability
         assert effect <= (0 if plan.rows_share_scale else 1e-5), precision

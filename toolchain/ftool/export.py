@@ -16,6 +16,7 @@ from ftool.tasks.base import Task
 from ftool.tasks.registry import find_task, tasks_taking
 from ftool.workspace import ModelFolder
 from ftool_export.parity import parity
+from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
 from ftool_export.precision_plans import precision_plan
 from ftool_export.report import ExportReport, ParityReport
@@ -89,6 +90,7 @@ def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> Exp
         allow_drift=wanted.allow_drift,
         device=wanted.device,
         golden=wanted.golden,
+        passes=PassSettings(embedding_bits=wanted.embedding_bits),
     )
 
 

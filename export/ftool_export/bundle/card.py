@@ -6,7 +6,7 @@ from typing import Final
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ftool_export.precision_plans import plan_of
+from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
 
 _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")
@@ -28,7 +28,7 @@ def model_card(manifest: Manifest) -> str:
         labels=manifest.labels[:_SHOWN_LABELS],
         same=_same_answers(manifest),
         difference=_difference(manifest),
-        precision=plan_of(manifest).summary,
+        precision=summary_of(manifest),
         can_decline=questions is not None and questions.no_answer_threshold is not None,
         text=escape_text,
         code=code_span,

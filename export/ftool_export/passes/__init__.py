@@ -16,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.errors import ExportError
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS
 
 MICROSOFT: Final = "com.microsoft"
 MICROSOFT_VERSION: Final = 1
@@ -31,6 +32,7 @@ class PassSettings:
     smallest: int = 65_536  # products whose weight has fewer elements stay in fp32, because they gain nothing
     smallest_table: int = 1_048_576  # tables with fewer elements, such as positions, are fastest in fp32
     block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
+    embedding_bits: int = 8  # of a number in embedding tables that are quantised: 8, or 4
     pooled_token: bool = True  # whether the last layer is computed only for the token that is pooled
     # By the name of a weight, by which powers of two the channels that its product reads are divided, int8 (channels,).
     moved: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: MappingProxyType({}))
@@ -53,6 +55,8 @@ class PassSettings:
             raise ExportError(f"smallest must be at least 1 element, got {self.smallest}")
         if self.block_size < 16 or self.block_size & (self.block_size - 1):
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
+        if self.embedding_bits not in EMBEDDING_BITS:
+            raise ExportError(f"embedding_bits must be 8 or 4, got {self.embedding_bits}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings to record in a bundle's evidence, so that the bundle's graphs can be derived again."""

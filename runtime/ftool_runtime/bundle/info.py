@@ -36,6 +36,7 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
         **_generation(manifest),
         **{name: asdict(contract) for name, contract in contracts.items() if contract is not None},
         "precision": manifest.precision.name,
+        **_embedding_bits(manifest),
         "attention": manifest.attention,
         "bytes": sum(record.bytes for record in manifest.files.values()),
         "device": engine.device,
@@ -56,6 +57,11 @@ def _labels(manifest: Manifest) -> dict[str, Any]:
         "thresholds": list(manifest.thresholds) if manifest.thresholds is not None else None,
         "none_below": manifest.none_below,
     }
+
+
+def _embedding_bits(manifest: Manifest) -> dict[str, Any]:
+    precision = manifest.precision
+    return {} if precision.name == "fp32" else {"embedding_bits": precision.embedding_bits}
 
 
 def _generation(manifest: Manifest) -> dict[str, Any]:

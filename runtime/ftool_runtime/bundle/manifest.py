@@ -21,7 +21,7 @@ from ftool_runtime.bundle.contracts import (
     check_names,
 )
 from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
-from ftool_runtime.bundle.precisions import PRECISIONS
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PRECISIONS
 from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import JSON, written
 
@@ -72,18 +72,23 @@ class Precision:
             quantisation scale or the network reads padding. Each row then gets a run of its own.
         left_out: the layers with a higher precision than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.
         devices: the devices that the bundle runs on.
+        embedding_bits: the bits of a number in embedding tables that are quantised: 8 (also in older bundles, which do
+            not say so), or 4. fp32 bundles have no such tables.
     """
 
     name: str = written("fp32")
     rows_share_scale: bool = written(False)
     left_out: tuple[str, ...] = ()
     devices: tuple[str, ...] = written(("cpu",))
+    embedding_bits: int = 8
 
     def __post_init__(self) -> None:
         check_names("precision.name", (self.name,), PRECISIONS)
         check_names("precision.devices", self.devices, DEVICES)
         if not self.devices:
             raise BundleError("precision.devices must name at least one device")
+        if self.embedding_bits not in EMBEDDING_BITS:
+            raise BundleError(f"precision.embedding_bits must be 8 or 4, got {self.embedding_bits}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,3 +177,21 @@ def test_a_card_says_whether_ftool_trained_the_model() -> None:
 )
 def test_a_card_says_how_the_bundle_was_made(changes: dict[str, Any], words: str, said: bool) -> None:
     assert (words in card(**changes)) is said
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        (Precision(name="int8"), "quantised during inference, embeddings in 8 bits per row."),
+        (
+            Precision(name="int8", embedding_bits=4),
+            "quantised during inference, embeddings in 4-bit blocks of 32.",
+        ),
+        (
+            Precision(name="w4", embedding_bits=4),
+            "the output layer in 8 bits, embeddings in 4-bit blocks of 32.",
+        ),
+    ],
+)
+def test_the_card_says_how_embeddings_are_stored(precision: Precision, said: str) -> None:
+    assert said in card(precision=precision)

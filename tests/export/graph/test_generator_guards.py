@@ -11,12 +11,12 @@ import torch
 from ftool_export.capture.attention import IMPLEMENTATION
 from ftool_export.errors import ExportError, GuardError
 from ftool_export.graph.graphs import Graphs
-from ftool_export.graph.guards import check_answers, check_structure
+from ftool_export.graph.guards import check_answers, check_structure, count_operators
 from ftool_export.passes import PassSettings
 from ftool_export.passes.matching import initializer, layer_of
 from ftool_export.passes.tie_head import tied_products
 from ftool_export.precision_plans import PLANS, precision_plan
-from ftool_export.quantization import quantize
+from ftool_export.quantization import check_tables, quantize, saved_by_nibbles
 
 GraphsOf = Callable[..., Graphs]
 
@@ -112,6 +112,20 @@ def test_a_tied_head_that_is_left_out_stays_in_fp32(graphs: Graphs, tiny: PassSe
     head = layer_of(tied_products(graphs.models["decoder"])[0])
     w8 = quantize(graphs, PLANS["decoder"]["w8"], replace(tiny, left_out=frozenset({head})))
     assert len(tied_products(w8.models["decoder"])) == 1
+
+
+def test_embeddings_get_4_bits_unless_the_head_reads_their_table(
+    graphs: Graphs, graphs_of: GraphsOf, tiny: PassSettings
+) -> None:
+    settings, plan = replace(tiny, embedding_bits=4), PLANS["decoder"]["w8"]
+    with pytest.raises(ExportError, match=r"the output layer .* reads the embedding table too"):
+        check_tables(graphs, plan, settings)
+    assert saved_by_nibbles(graphs, plan, settings) == 0
+    untied = graphs_of("llama", tie_word_embeddings=False)
+    check_tables(untied, plan, settings)
+    assert saved_by_nibbles(untied, plan, settings) > 0
+    operators = count_operators(quantize(untied, plan, settings).models["decoder"])
+    assert operators["GatherBlockQuantized"] == 1
 
 
 def test_quantising_leaves_the_fp32_graphs_as_they_were(graphs: Graphs, tiny: PassSettings) -> None:

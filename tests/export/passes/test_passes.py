@@ -23,7 +23,6 @@ from ftool_export.passes.matching import layer_of
 from ftool_export.passes.name_layers import NameLayers
 from ftool_export.passes.pack_qkv import PackQKV
 from ftool_export.passes.quantize_blocks import QuantizeBlocks, quantize_in_blocks
-from ftool_export.passes.quantize_embeddings import QuantizeEmbeddings
 from ftool_export.passes.quantize_matmul import QuantizeMatMul, quantize_channels
 from ftool_export.passes.quantize_products import QuantizeProducts
 from ftool_export.passes.quantized_weights import quantize_symmetric
@@ -192,27 +191,6 @@ def test_a_layer_left_out_and_a_small_one_stay_as_they_are(quantize: type[Quanti
     assert not quantize(left_out)(model).modified
     assert not quantize(PassSettings(smallest=16 * 32 + 1))(model).modified
     assert quantize(PassSettings(smallest=16 * 32))(model).modified
-
-
-TABLE = """table (int64[batch, time] ids) => (float[batch, time, 16] y) { y = Gather (table, ids) }"""
-
-
-def test_quantize_embeddings_has_a_scale_a_row(tmp_path: Path) -> None:
-    table = numbers(9, 16) * np.logspace(-4, 1, 9, dtype=np.float32)[:, None]  # rows of very different size
-    ids = np.arange(9).reshape(3, 3)
-    model = graph(TABLE, table=table)
-    before = run(model, tmp_path, ids=ids)[0]
-    result = QuantizeEmbeddings(ALL)(model)
-    after = run(result.model, tmp_path, ids=ids)[0]
-    step = np.abs(before).max(axis=-1, keepdims=True) / 127
-    assert (np.abs(after - before) <= step / 2 * 1.001).all()
-    assert result.model.graph.initializers["table.int8"].const_value.numpy().dtype == np.int8
-
-
-def test_quantize_embeddings_leaves_a_table_that_is_also_a_weight() -> None:
-    body = """tied (int64[batch, time] ids) => (float[batch, time, 16] y)
-    { x = Gather (table, ids)  y = MatMul (x, table) }"""
-    assert not QuantizeEmbeddings(ALL)(graph(body, table=numbers(16, 16))).modified
 
 
 def test_name_layers_names_modules_and_forgets_paths() -> None:

@@ -78,6 +78,7 @@ def test_a_missing_field_is_named(bundle: Path, key: str) -> None:
         (["input", "split_special_tokens"], "no", r"input\.split_special_tokens must be true or false"),
         (["precision", "name"], "fp4", r"precision\.name.*got 'fp4'; upgrade"),
         (["precision", "devices"], [], "at least one device"),
+        (["precision", "embedding_bits"], 3, r"precision\.embedding_bits must be 8 or 4, got 3"),
         (["attention"], "flash", "got 'flash'"),
         (["files", "tokenizer.json", "sha256"], "abc", "64 lower-case hexadecimal digits"),
         (["files", "tokenizer.json", "bytes"], -1, "must not be negative"),

@@ -296,6 +296,7 @@ def test_info_says_what_runs_where(model: ft.TextClassifier, shared_bundle: Path
     assert info["labels"] == list(model.labels)
     assert (info["multi_label"], info["thresholds"]) == (False, None)
     assert "generation" not in info
+    assert (info["precision"], "embedding_bits" in info) == ("fp32", False)
     assert info["versions"]["ftool-runtime"] == ft.__version__
     assert {"onnxruntime", "numpy", "tokenizers"} <= set(info["versions"])
 

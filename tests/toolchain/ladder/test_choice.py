@@ -1,6 +1,7 @@
 """The choice between candidates: limits, preference, the nearest candidate, and the reasons given."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from ftool.evaluation.confidence_intervals import Estimate
 from ftool.ladder.choice import Costs, cheapest, least_provable, nearest, rank
-from ftool.ladder.rungs import Rung
+from ftool.ladder.rungs import Rung, try_4_bits
 from ftool.recipe.sections import ExportRecipe
 
 
@@ -60,6 +61,27 @@ def test_the_fastest_is_taken_whose_loss_is_surely_within_the_limit() -> None:
 def test_a_smaller_one_is_preferred_on_request() -> None:
     assert chosen(max_drop=0.01, prefer="size") == "w4"
     assert chosen(max_drop=0.01, prefer="memory") == "int8"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tried"),
+    [
+        ({}, False),
+        ({"prefer": "size"}, True),
+        ({"prefer": "memory"}, False),
+        ({"embedding_bits": 4}, True),
+        ({"max_size": 25.0}, False),  # small enough as it is
+        ({"max_size": 24.0}, True),
+        ({"max_size": 20.0}, True),
+        ({"max_size": 19.0}, False),  # 24.4 MB less 4.5 MB is still too large
+    ],
+)
+def test_4_bit_embeddings_are_tried_where_they_can_matter(wanted: dict[str, Any], tried: bool) -> None:
+    limits = ExportRecipe(precision="auto", **wanted)
+    proved = replace(RUNGS[2], report={"bytes": 24_400_000}, saved_by_4_bits=4_500_000)
+    assert try_4_bits(proved, limits) is tried
+    assert not try_4_bits(replace(proved, saved_by_4_bits=0), limits)
+    assert not try_4_bits(RUNGS[-1], limits)  # refused by the gate
 
 
 def test_limits_of_latency_and_size_hold_whatever_is_preferred() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,31 @@ def test_the_recipe_can_ask_for_it(model: Path, built: list[str]) -> None:
     found = told("export", model, *(part for one in settings for part in ("--set", one)))
     smallest = min(found["ladder"]["candidates"], key=lambda one: one["size_mb"])
     assert (found["precision"], built) == (smallest["name"], [])
+
+
+@pytest.fixture
+def large_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts the tiny model's embedding table among the large ones, which are quantised."""
+    plans = {name: replace(plan, smallest_table=64) for name, plan in PLANS["encoder"].items()}
+    changed = {**PLANS, "encoder": plans}
+    monkeypatch.setattr("ftool_export.precision_plans.PLANS", changed)
+
+
+@pytest.mark.usefixtures("large_table")
+def test_embeddings_in_4_bits_are_tried_for_the_smallest(model: Path, built: list[str]) -> None:
+    shutil.rmtree(model / "ladder")
+    found = told("export", model, *AUTO, "--prefer", "size")
+    bits = {one["name"]: one["embedding_bits"] for one in found["ladder"]["candidates"]}
+    assert {"int8": 8, "int8-4bit-embeddings": 4, "w4": 8, "w4-4bit-embeddings": 4}.items() <= bits.items()
+    assert "fp32-4bit-embeddings" not in bits
+    sizes = {one["name"]: one["size_mb"] for one in found["ladder"]["candidates"]}
+    assert all(sizes[f"{name}-4bit-embeddings"] < sizes[name] for name in ("int8", "w4"))
+    assert found["ladder"]["chosen"] == "w4-4bit-embeddings"
+    manifest = Manifest.read(model / "bundle")
+    assert manifest.precision.embedding_bits == 4
+    assert f"{found['ladder']['chosen']} (chosen)" in (model / "ladder" / "report.html").read_text()
+    told("export", model, *AUTO, "--prefer", "size")
+    assert len(built) == len(bits)  # the second call has built nothing
 
 
 def test_a_second_process_is_refused(model: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         ),
         (MINIMAL + "[train.class_weights]\nyes = 0\n", "train.class_weights.yes must be above 0, got 0"),
         (MINIMAL + "[export]\nmax_drop = 1.5\n", "export.max_drop must be from 0 to 1, got 1.5"),
+        (MINIMAL + "[export]\nembedding_bits = 2\n", "export.embedding_bits must be 8 or 4, got 2"),
         (MINIMAL + "validation_fraction = 0.5\n", "data.validation_fraction must be above 0, below 0.5"),
         ("train = 3\n" + MINIMAL, "train must be a table"),
         ('task = "text-classification\n', "is not TOML"),

@@ -17,7 +17,7 @@ from ftool.cli.options import (
     recipe_options,
 )
 from ftool.recipe.sections import AUTO
-from ftool_runtime.bundle.precisions import PRECISIONS
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PRECISIONS
 
 if TYPE_CHECKING:
     from ftool.ladder.frontier import Frontier
@@ -49,6 +49,12 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
     type=click.Choice([*PRECISIONS, AUTO]),
     help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others. "
     "auto: build, prove and time every one, and keep the cheapest that loses at most --max-drop.",
+)
+@click.option(
+    "--embedding-bits",
+    type=click.Choice(EMBEDDING_BITS),
+    help="Bits of a number in quantised embedding tables, which are half of a small model: 8 by default, or 4. auto "
+    "tries 4 too if a bundle exceeds --max-size, with --prefer size, or if this is 4.",
 )
 @click.option(
     "--max-drop",
@@ -113,6 +119,7 @@ def export(
     checkpoint: str | None,
     output: Path | None,
     precision: str | None,
+    embedding_bits: int | None,
     max_drop: float | None,
     confidence: float | None,
     max_latency: float | None,
@@ -142,6 +149,7 @@ def export(
     """
     given = {
         "precision": precision,
+        "embedding_bits": embedding_bits,
         "max_drop": max_drop,
         "confidence": confidence,
         "max_latency": max_latency,

@@ -18,6 +18,7 @@ from ftool_export.graph.graphs import Graphs
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PLANS, precision_plan
+from ftool_export.quantization import saved_by_nibbles
 from ftool_export.tokenizers.source import tokenizer_text
 
 SPLIT = "validation"  # the split on which candidates are judged and timed
@@ -81,9 +82,18 @@ class Source:
             precision_plan(next(iter(PLANS[family])), self.device, family)  # raises, and says why
         return found
 
-    def candidate(self, precision: str) -> str:
-        """Return the name of the candidate in this precision, such as "int8", or "bank-small-int8"."""
-        return f"{self.name}-{precision}" if self.name else precision
+    def candidate(self, precision: str, embedding_bits: int = 8) -> str:
+        """Return a candidate's name, such as "int8", "bank-small-int8", or "int8-4bit-embeddings"."""
+        parts = [self.name, precision, "" if embedding_bits == 8 else f"{embedding_bits}bit-embeddings"]
+        return "-".join(filter(None, parts))
+
+    def saved_by_4_bits(self, precision: str) -> int:
+        """Return how many bytes 4-bit embeddings save in a precision; 0 if they can't have 4 bits.
+
+        Raises ExportError if the checkpoint can't be captured.
+        """
+        plan = precision_plan(precision, self.device, self.loaded.family)
+        return saved_by_nibbles(self.graphs, plan, plan.settings(PassSettings(device=self.device)))
 
 
 def further_sources(

@@ -19,7 +19,7 @@ from ftool.ladder.choice import Costs, rank
 from ftool.ladder.frontier import Frontier, ScoredBaseline
 from ftool.ladder.frontier_page import write_page
 from ftool.ladder.memo import remembered, write_json
-from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate
+from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate, try_4_bits
 from ftool.ladder.shrunk import Shape, shrunk_folder
 from ftool.ladder.timing import ladder_settings, time_rungs
 from ftool.locking import exclusive
@@ -50,7 +50,8 @@ def climb_folder(folder: Path, recipe: Recipe) -> Frontier:
     """Choose among the candidates for a model folder's bundle/, and write the chosen one there.
 
     Candidates are the folder's run/, the checkpoints of `export.candidates` and the smaller models of `export.shrink`,
-    each in every precision. What is finished stays in ladder/, and a second call goes on from there.
+    each in every precision, and with embeddings in 4 bits too if `try_4_bits` says so. What is finished stays in
+    ladder/, and a second call goes on from there.
 
     Returns:
         The frontier. Its `bundle` is None if no candidate qualifies; an existing bundle is then kept.
@@ -159,14 +160,18 @@ def _measured(place: Place, source: Source, data: DataSettings | None, folder: P
 
 
 def _rungs(place: Place, source: Source, reference: Reference) -> list[Rung]:
-    rungs = []
-    for precision in source.precisions:
-        folder = place.work / source.candidate(precision)
-        rung = build_rung(folder, source, precision, reference, name=place.name)
+    """Build the candidates of `source`: every precision, and some of them with embeddings in 4 bits too."""
+
+    def build(precision: str, bits: int) -> Rung:
+        folder = place.work / source.candidate(precision, bits)
+        rung = build_rung(folder, source, precision, reference, name=place.name, embedding_bits=bits)
         drop = "" if rung.drop is None else f"loses {rung.drop.value:.4f} (at most {rung.drop.high:.4f})"
         log.info("%s: %s", rung.name, rung.refusal or drop)
-        rungs.append(rung)
-    return rungs
+        return rung
+
+    rungs = [build(precision, 8) for precision in source.precisions]
+    smaller = [build(rung.precision, 4) for rung in rungs if try_4_bits(rung, reference.wanted)]
+    return [*rungs, *smaller]
 
 
 def _baselines(place: Place, reference: Reference) -> list[ScoredBaseline]:

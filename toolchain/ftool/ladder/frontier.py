@@ -117,7 +117,7 @@ class Frontier:
         """Return what the chosen bundle's manifest records: the limits, and each candidate's figures."""
         known = self.to_json()
         kept = ("chosen", "split", "examples", "cross_fitted", "metric", "reference", "limits", "latency_of")
-        figures = ("name", "source", "precision", "reason", "score", "drop", *_FIGURES)
+        figures = ("name", "source", "precision", "embedding_bits", "reason", "score", "drop", *_FIGURES)
         return {
             **{name: known[name] for name in kept},
             "source": self.chosen.rung.source if self.chosen else None,

@@ -28,6 +28,7 @@ from ftool_export.bundle.writer import package_versions
 from ftool_export.errors import ExportError
 from ftool_export.pipeline import export
 from ftool_export.report import ExportReport
+from ftool_export.settings import ExportSettings
 from ftool_runtime import __version__
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
@@ -119,6 +120,9 @@ class Rung:
         refusal: why there is no bundle; None if there is one.
         score: the main metric of its answers to the validation examples; None without a bundle.
         drop: torch's metric minus this one, with its interval; None without a bundle.
+        embedding_bits: the bits of a number in quantised embedding tables.
+        saved_by_4_bits: how many bytes smaller the bundle gets if these have 4 bits; 0 without a bundle, if they have 4
+            bits already, or if they can't.
     """
 
     name: str
@@ -129,6 +133,8 @@ class Rung:
     refusal: str | None = None
     score: Estimate | None = None
     drop: Estimate | None = None
+    embedding_bits: int = 8
+    saved_by_4_bits: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the rung as plain JSON, without the path of its bundle."""
@@ -136,6 +142,8 @@ class Rung:
             "name": self.name,
             "source": self.source,
             "precision": self.precision,
+            "embedding_bits": self.embedding_bits,
+            "saved_by_4_bits": self.saved_by_4_bits,
             "refusal": self.refusal,
             "score": None if self.score is None else self.score.to_json(),
             "drop": None if self.drop is None else self.drop.to_json(),
@@ -150,6 +158,8 @@ class Rung:
             name=values["name"],
             source=values["source"],
             precision=values["precision"],
+            embedding_bits=values["embedding_bits"],
+            saved_by_4_bits=values["saved_by_4_bits"],
             bundle=bundle if values["refusal"] is None else None,
             report=values["report"],
             refusal=values["refusal"],
@@ -166,7 +176,13 @@ def stored_estimate(values: Mapping[str, Any] | None) -> Estimate | None:
 
 
 def build_rung(
-    folder: Path, source: Source, precision: str, reference: Reference, *, name: str | None
+    folder: Path,
+    source: Source,
+    precision: str,
+    reference: Reference,
+    *,
+    name: str | None,
+    embedding_bits: int = 8,
 ) -> Rung:
     """Export one candidate, judge it and measure its drop; or return what an earlier call has finished.
 
@@ -176,6 +192,7 @@ def build_rung(
         precision: the candidate's precision.
         reference: the trained model.
         name: the model's name in the manifest; None for the bundle's folder.
+        embedding_bits: the bits of a number in quantised embedding tables.
 
     A candidate that can't be exported, or that the gate refuses, is a rung without a bundle.
     """
@@ -184,6 +201,7 @@ def build_rung(
         **reference.key,
         "checkpoint": source.sha256,
         "precision": precision,
+        "embedding_bits": embedding_bits,
         "name": name,
         "settings": {
             field: value
@@ -192,8 +210,11 @@ def build_rung(
         },
     }
 
+    changed: dict[str, Any] = {"precision": precision, "embedding_bits": embedding_bits}
+    settings = export_settings(replace(reference.wanted, **changed), bundle, name)
+
     def make() -> dict[str, Any]:
-        return _built(bundle, source, precision, reference, name).to_json()
+        return _built(settings, source, reference).to_json()
 
     def intact(stored: Mapping[str, Any]) -> bool:
         return stored["refusal"] is not None or _is_intact(bundle)
@@ -201,24 +222,42 @@ def build_rung(
     return Rung.from_json(remembered(folder / "rung.json", key, make, intact), bundle)
 
 
-def _built(bundle: Path, source: Source, precision: str, reference: Reference, name: str | None) -> Rung:
-    candidate = source.candidate(precision)
-    log.info("%s: building and proving the bundle", candidate)
-    changed: dict[str, Any] = {"precision": precision}
-    settings = export_settings(replace(reference.wanted, **changed), bundle, name)
-    identity: dict[str, Any] = {"name": candidate, "source": source.name, "precision": precision}
+def try_4_bits(rung: Rung, wanted: ExportRecipe) -> bool:
+    """Return whether to build a proved candidate with embeddings in 4 bits too.
+
+    It is built if the smallest candidate is preferred, if `export.embedding_bits` is 4, or if the candidate exceeds
+    `export.max_size` and would not with 4 bits.
+    """
+    if rung.report is None or not rung.saved_by_4_bits:
+        return False
+    if wanted.prefer == "size" or wanted.embedding_bits == 4:
+        return True
+    size, limit = rung.report["bytes"] / 1e6, wanted.max_size
+    return limit is not None and size > limit >= size - rung.saved_by_4_bits / 1e6
+
+
+def _built(settings: ExportSettings, source: Source, reference: Reference) -> Rung:
+    precision, bits = settings.precision, settings.passes.embedding_bits
+    identity: dict[str, Any] = {
+        "name": source.candidate(precision, bits),
+        "source": source.name,
+        "precision": precision,
+        "embedding_bits": bits,
+    }
+    log.info("%s: building and proving the bundle", identity["name"])
     try:
         report = export(settings, source.loaded, source.examples, captured=source.graphs)
     except ExportError as error:
         return Rung(**identity, bundle=None, report=None, refusal=str(error))
     if report.bundle is None:
         return Rung(**identity, bundle=None, report=report.to_json(), refusal=_refusal(report))
-    with opened_bundle(bundle, lambda: source.loaded) as model:
+    with opened_bundle(report.bundle, lambda: source.loaded) as model:
         statistics = reference.statistics_of(model, source)
     return Rung(
         **identity,
-        bundle=bundle,
+        bundle=report.bundle,
         report=report.to_json(),
+        saved_by_4_bits=source.saved_by_4_bits(precision) if bits == 8 else 0,
         score=reference.score(statistics),
         drop=reference.drop(statistics),
     )

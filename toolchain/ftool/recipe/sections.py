@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.schema import DERIVED, SOME_TASKS, require
-from ftool_runtime.bundle.precisions import PrecisionName
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PrecisionName
 
 Method = Literal["full", "head", "lora", "setfit"]
 Samples = Literal["multi", "single"]
@@ -268,6 +268,9 @@ class ExportRecipe:
         "fp32, w8 (closest to it), int8 (fastest), int8-static, int8-rows, w4 (smallest); auto: cheapest in max_drop",
         DERIVED,
     ] = default("int8")
+    embedding_bits: Annotated[
+        int, "bits of quantised embedding tables: 8, or 4, which is smaller; auto: 4 tries both"
+    ] = 8
     max_drop: Annotated[
         float,
         "largest allowed loss of the main metric on validation; 0.01: one point; auto: at this confidence",
@@ -296,6 +299,7 @@ class ExportRecipe:
 
     def __post_init__(self) -> None:
         require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
+        require(self.embedding_bits in EMBEDDING_BITS, "export.embedding_bits", "8 or 4", self.embedding_bits)
         require(0.5 <= self.confidence < 1, "export.confidence", "at least 0.5 and below 1", self.confidence)
         for name in ("max_latency", "max_size"):
             limit = getattr(self, name)
