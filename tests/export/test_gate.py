@@ -133,6 +133,11 @@ def test_a_good_bundle_needs_no_advice() -> None:
     assert advice() is None
 
 
+def test_the_remedy_for_embeddings_in_4_bits_is_8_bits() -> None:
+    told = advise(replace(VERDICT, bundle=0.1), "w8", embedding_bits=4)
+    assert told == "try --embedding-bits 8, or allow more with --max-drop"
+
+
 def test_what_parity_would_fail_is_told_at_export() -> None:
     told = advice(drift=(Check("agreement", 0.906, 0.97, passed=False),))
     assert told is not None

@@ -178,7 +178,7 @@ def test_embeddings_in_4_bits_are_tried_for_the_smallest(model: Path, built: lis
     assert "fp32-4bit-embeddings" not in bits
     sizes = {one["name"]: one["size_mb"] for one in found["ladder"]["candidates"]}
     assert all(sizes[f"{name}-4bit-embeddings"] < sizes[name] for name in ("int8", "w4"))
-    assert found["ladder"]["chosen"] == "w4-4bit-embeddings"
+    assert found["ladder"]["chosen"].endswith("-4bit-embeddings")
     manifest = Manifest.read(model / "bundle")
     assert manifest.precision.embedding_bits == 4
     assert f"{found['ladder']['chosen']} (chosen)" in (model / "ladder" / "report.html").read_text()
