@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import ftool_runtime as ft
+from ftool_export.checkpoints.base import tokens_per_batch
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.examples.classification import ClassificationExamples
@@ -52,6 +53,34 @@ def test_an_encoder_that_reads_padding_runs_its_texts_singly(
 
 def test_other_encoders_read_no_padding(bert: Path) -> None:
     assert not load_classifier(bert).model.reads_padding
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "tokens"), [("cpu", 1, 512), ("cpu", 2, 1024), ("cpu", 64, 4096), ("cuda", 1, 4096)]
+)
+def test_a_cpu_reads_fewer_tokens_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int, tokens: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert tokens_per_batch(torch.device(device)) == tokens
+
+
+@pytest.mark.parametrize("architecture", ["bert", "convbert"])  # the latter reads padding
+def test_no_batch_has_more_tokens_and_outputs_stay_the_same(
+    write_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    loaded = load_classifier(write_checkpoint(architecture))
+    inputs = ["turn the lights off", "play", "play some music now", "some music", "off", "now", "play now"]
+    expected = compute_logits(loaded, inputs)
+    seen: list[int] = []
+    monkeypatch.setattr("ftool_export.checkpoints.encoder.tokens_per_batch", lambda device: 12)
+    loaded.model.encoder.register_forward_pre_hook(
+        lambda _module, _positional, named: seen.append(named["input_ids"].numel()), with_kwargs=True
+    )
+    found = compute_logits(loaded, inputs)
+    assert len(seen) > 1
+    assert max(seen) <= 12
+    np.testing.assert_allclose(found, expected, atol=1e-5)  # float32, sums in another order
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from ftool_export.checkpoints.files import quiet_transformers
@@ -22,6 +23,18 @@ log = logging.getLogger(__name__)
 _FACTS: Final = "ftool"  # the key in config.json for facts that Hugging Face has no field for
 _NO_LIMIT: Final = 1_000_000  # tokens; tokenizers without a limit say 1e30
 _DEFAULT_LIMIT: Final = 512  # tokens, if neither tokenizer nor positions limit them; T5 was trained on 512
+_TOKENS_PER_BATCH: Final = 4096
+_TOKENS_PER_THREAD: Final = 512  # measured in docs/performance.md, "Training speed"
+
+
+def tokens_per_batch(device: torch.device) -> int:
+    """Return how many tokens, padding included, a network on `device` should read at a time if nothing is learnt.
+
+    On a CPU small batches are faster: their rows have more similar lengths, and activations stay in the caches.
+    """
+    if device.type != "cpu":
+        return _TOKENS_PER_BATCH
+    return min(_TOKENS_PER_BATCH, _TOKENS_PER_THREAD * torch.get_num_threads())
 
 
 @dataclass(frozen=True, kw_only=True)

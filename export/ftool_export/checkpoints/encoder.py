@@ -3,20 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.base import LoadedModel, tokens_per_batch
 from ftool_export.networks.encoder import EncoderNetwork
 from ftool_runtime.session.batching import cut_into_runs
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens, check_known
-
-_TOKENS_PER_BATCH: Final = 4096  # padding included; on two CPU cores larger batches are no faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +152,12 @@ def _batches(
     loaded.model.eval()
     try:
         with torch.inference_mode():
-            lengths = [len(row.ids) for row in rows]
+            lengths, most = [len(row.ids) for row in rows], tokens_per_batch(device)
             ragged = len(set(lengths)) > 1
             if ragged and loaded.reads_padding:
-                runs = _runs_of_one_length(lengths)
+                runs = _runs_of_one_length(lengths, most)
             else:
-                runs = cut_into_runs(lengths, _TOKENS_PER_BATCH)
+                runs = cut_into_runs(lengths, most)
             for run in runs:
                 inputs = loaded.batch([rows[position] for position in run])
                 values = step(**{name: value.to(device) for name, value in inputs.items()})
@@ -168,11 +166,14 @@ def _batches(
         loaded.model.train(was_training)
 
 
-def _runs_of_one_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Group rows of equal length, which need no padding, into batches; return the positions of rows, longest first."""
+def _runs_of_one_length(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Group rows of equal length, which need no padding, into batches of at most `most` tokens.
+
+    Returns the positions of rows, longest first; a row of more than `most` tokens is a batch of its own.
+    """
     found: list[list[int]] = []
     for length in sorted(set(lengths), reverse=True):
         rows = [row for row, other in enumerate(lengths) if other == length]
-        count = max(1, _TOKENS_PER_BATCH // length)
+        count = max(1, most // length)
         found += [rows[start : start + count] for start in range(0, len(rows), count)]
     return found

@@ -9,13 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ftool_export.checkpoints.base import tokens_per_batch
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.tokenizers.runtime_tokens import chat_tokens, runtime_tokens
 from ftool_runtime.decoding.prompts import fit
 from ftool_runtime.errors import InputError
 from ftool_runtime.session.batching import cut_into_runs
 
-# Padding included. The longest rows come first, so that memory runs out in the first batch or never.
+# Of prompts that are answered together, padding included; larger batches read the weights less often. The longest rows
+# come first, so that memory runs out in the first batch or never.
 _TOKENS_PER_BATCH: Final = 4096
 _DEFAULT_TOKENS: Final = 20  # tokens of an answer if the config sets no limit, as in transformers
 
@@ -134,7 +136,7 @@ def score_tokens(loaded: LoadedGenerator, rows: TokenRows, answers: TokenRows) -
     """
     scored: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32) for _ in rows]
     lengths = [len(row) + len(answer) for row, answer in zip(rows, answers, strict=True)]
-    for batch in cut_into_runs(lengths, _TOKENS_PER_BATCH):
+    for batch in cut_into_runs(lengths, tokens_per_batch(loaded.model.device)):
         logits = _teacher_forced(loaded, [rows[p] for p in batch], [answers[p] for p in batch])
         for position, row in zip(batch, logits, strict=True):
             scored[position] = row

@@ -339,6 +339,7 @@ TASK = Task(
             "data.none_label",
             "data.regression",
             "train.pooling",
+            "train.gradient_checkpointing",
             "train.head_learning_rate",
             "train.class_weights",
             "train.metric",

@@ -248,6 +248,7 @@ TASK = Task(
             "data.context",
             "data.answers",
             "data.answer_start",
+            "train.gradient_checkpointing",
             "train.stride",
             "train.max_answer_length",
             "train.metric",

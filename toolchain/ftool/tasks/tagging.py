@@ -187,7 +187,15 @@ TASK = Task(
     name="token-classification",
     reader=TagReader,
     settings=frozenset(
-        {"data.text", "data.label", "data.label_names", "data.fold_labels", "train.stride", "train.metric"}
+        {
+            "data.text",
+            "data.label",
+            "data.label_names",
+            "data.fold_labels",
+            "train.gradient_checkpointing",
+            "train.stride",
+            "train.metric",
+        }
     )
     | DISTILLATION,
     metrics=("f1", "f1_macro", "precision", "recall", "accuracy"),

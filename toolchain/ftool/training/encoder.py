@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
+from ftool.errors import TrainingError
 from ftool.recipe.sections import TrainSettings
 from ftool.training.batches import EncoderRows
 from ftool.training.distillation import Lessons, taught_rows
@@ -67,6 +68,21 @@ class NetworkWithLoss(nn.Module):
         imitation = self._lessons.imitation(outputs, taught, labels, attention_mask)
         mixed = self._lessons.mix(loss, imitation, states, hidden, attention_mask)
         return {"loss": mixed, "logits": outputs}
+
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Compute the layers' activations again in the backward pass, so that they need no memory until then.
+
+        Trainer calls this for train.gradient_checkpointing, with the options of PreTrainedModel's method of this name.
+        Raises TrainingError if the encoder can't do it.
+        """
+        encoder: Any = self.model.encoder
+        try:
+            encoder.activation_checkpointing_enable(**options)
+        except (AttributeError, ValueError) as error:
+            raise TrainingError(
+                f"train.gradient_checkpointing is true, and {type(encoder).__name__} has no layers that support it; "
+                "set it to false"
+            ) from error
 
 
 class EncoderObjective(Objective):

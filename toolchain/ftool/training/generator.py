@@ -58,7 +58,6 @@ class GeneratorObjective(Objective):
         settings = self.settings
         changed = {
             **arguments,
-            "activation_checkpointing": settings.gradient_checkpointing,
             "label_smoothing_factor": settings.label_smoothing,
             "optim": {"adamw": "adamw_torch_fused", "adafactor": "adafactor"}[settings.optimizer],
         }

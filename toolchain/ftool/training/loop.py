@@ -97,6 +97,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "lr_scheduler_type": settings.schedule,
         "max_grad_norm": settings.max_grad_norm,
         "bf16": use_bf16(settings.bf16),
+        "activation_checkpointing": settings.gradient_checkpointing,
         "seed": settings.seed,
         "eval_strategy": "steps",
         "eval_steps": interval,
