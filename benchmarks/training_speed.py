@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from ftool.data.load import load_dataset
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.terminal import format_table
+from ftool.training.batches import SimilarLengths
 from ftool.training.loop import trainer_arguments
 from ftool.training.runs import prepare
 from ftool_export.checkpoints import encoder as encoder_module
@@ -124,12 +125,15 @@ def main() -> None:
     parser.add_argument("--length", type=int, help="tokens of each text; by default the data's own texts")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS)[:2])
     warnings.filterwarnings("ignore")
-    MEASUREMENTS[parser.parse_args().measurement](parser.parse_args())
+    options = parser.parse_args()
+    if options.steps <= _WARM:
+        parser.error(f"--steps must be above {_WARM}, got {options.steps}")
+    MEASUREMENTS[options.measurement](options)
 
 
 def objective(options: argparse.Namespace) -> Any:
     """Return `ftool train`'s objective for a classifier on the data, with a head of zeros."""
-    settings = [f"train.threads={options.threads}", "train.early_stopping_patience=0"]
+    settings = [f"train.threads={options.threads}", "train.batch_size=32", "train.gradient_accumulation=1"]
     settings += [f"train.max_length={options.length}"] * (options.length is not None)
     recipe = Recipe(data=DataSettings(path=str(options.data))).with_overrides(settings)
     prepare(recipe)
@@ -206,6 +210,20 @@ def steps(options: argparse.Namespace) -> None:
     ]
     heads = ("variant", "CPU ms/update", "times less CPU", "times faster", f"CPU s of first {_WARM}", "loss")
     print(format_table([heads, *rows]))
+    for name, order in (
+        ("as ftool orders them", SimilarLengths(made.lengths, 32, 13)),
+        ("in a random order", None),
+    ):
+        print(f"real tokens of an epoch's batches {name}: {real_tokens(made.lengths, order):.2f}")
+
+
+def real_tokens(lengths: Sequence[int], order: Iterable[int] | None) -> float:
+    """Return the share of tokens in batches of 32 texts that are not padding; without `order` in a random order."""
+    places = list(order or np.random.default_rng(0).permutation(len(lengths)))
+    batches = [
+        [lengths[place] for place in places[start : start + 32]] for start in range(0, len(places), 32)
+    ]
+    return sum(lengths) / sum(len(batch) * max(batch) for batch in batches)
 
 
 def memory(options: argparse.Namespace) -> None:

@@ -70,7 +70,16 @@ def test_no_batch_has_more_tokens_and_outputs_stay_the_same(
     write_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, architecture: str
 ) -> None:
     loaded = load_classifier(write_checkpoint(architecture))
-    inputs = ["turn the lights off", "play", "play some music now", "some music", "off", "now", "play now"]
+    inputs = [
+        "turn the lights off",
+        "play",
+        "play some music now",
+        "some music",
+        "off",
+        "now",
+        "music",
+        "lights",
+    ]
     expected = compute_logits(loaded, inputs)
     seen: list[int] = []
     monkeypatch.setattr("ftool_export.checkpoints.encoder.tokens_per_batch", lambda device: 12)

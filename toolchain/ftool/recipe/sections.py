@@ -165,7 +165,7 @@ class TrainSettings:
     ] = 0.0
     bf16: Annotated[Literal["auto"] | bool, "bfloat16 arithmetic; auto: if the hardware supports it"] = "auto"
     gradient_checkpointing: Annotated[
-        bool, "needs less memory and a fifth to a third more time", SOME_TASKS
+        bool, "needs less memory and a third to two thirds more time", SOME_TASKS
     ] = False
     lora_rank: Annotated[int, "rank of an adapter's two matrices"] = 16
     lora_alpha: Annotated[float, "an adapter's output is scaled by alpha / rank"] = 32.0
