@@ -26,5 +26,16 @@ class GuardError(ExportError):
         return _guard_error, (self.stage, str(self))
 
 
+class FarFromTorchError(GuardError):
+    """The outputs of quantised graphs differ from torch's by far more than rounding of weights usually causes."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _far_from_torch_error, (self.stage, str(self))
+
+
+def _far_from_torch_error(stage: str, text: str) -> FarFromTorchError:
+    return FarFromTorchError(stage, text.removeprefix(f"export stopped after {stage}: "))
+
+
 def _guard_error(stage: str, text: str) -> GuardError:
     return GuardError(stage, text.removeprefix(f"export stopped after {stage}: "))

@@ -5,22 +5,22 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from typing import Any
 
 import ftool_runtime as ft
 from ftool_export.bundle.writer import Draft, check_place, new_bundle, package_versions
 from ftool_export.checkpoints.base import LoadedModel
-from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.pretrained import weights_sha256
-from ftool_export.errors import ExportError
+from ftool_export.errors import ExportError, FarFromTorchError
 from ftool_export.examples.base import Examples
 from ftool_export.examples.comparison import LatencyCall
 from ftool_export.gate import Verdict, advise, judge
 from ftool_export.golden import golden_evidence, make_golden
 from ftool_export.graph.activations import InputStatistics, input_statistics
 from ftool_export.graph.graphs import Graphs, capture
-from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
+from ftool_export.graph.sensitivity import fewest_left_out, outputs_on, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import widest_activation
@@ -65,12 +65,11 @@ def export(
     source = captured or capture_source(loaded, examples.inputs, settings.passes)
     check_tables(source, plan, plan.settings(settings.passes))
     source, passes = _prepare(settings, plan, loaded, examples, source)
-    left_out: tuple[str, ...] = ()
     manifest = None
     try:
         with new_bundle(settings.bundle) as draft:
             trials = _Trials(settings, loaded, examples, plan, passes, source, draft)
-            left_out, verdict = _settle(trials)
+            verdict = _settle(trials)
             if not verdict.passed:
                 raise _RefusedError
             manifest = _finish(trials, verdict)
@@ -80,7 +79,8 @@ def export(
         bundle=settings.bundle if manifest else None,
         precision=settings.precision,
         attention=source.attention,
-        left_out=left_out,
+        left_out=manifest.precision.left_out if manifest else (),
+        in_fp32=manifest.precision.in_fp32 if manifest else (),
         files=manifest.files if manifest else {},
         verdict=verdict,
         largest_logit_difference=source.difference,
@@ -163,14 +163,18 @@ class _Trials:
         self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
         self.singly = self.plan.rows_share_scale or self.loaded.reads_padding
 
-    def judge(self, left_out: Sequence[str]) -> Verdict:
+    def judge(self, left_out: Sequence[str] = (), *, in_fp32: bool = False) -> Verdict:
         """Write a draft in which the layers `left_out` keep a higher precision, and return the gate's verdict.
+
+        With `in_fp32` they stay in fp32, otherwise they get the precision that the plan has for them.
 
         If an input's answer depends on the other inputs of its batch, the draft is changed to run inputs one at a time.
         """
-        graphs = quantize(self.source, self.plan, replace(self.passes, left_out=frozenset(left_out)))
+        finest = tuple(left_out) if in_fp32 else ()
+        passes = replace(self.passes, left_out=frozenset(left_out), in_fp32=frozenset(finest))
+        graphs = quantize(self.source, self.plan, passes)
         self.draft.write_graphs(graphs.models)
-        self._write_manifest(left_out)
+        self._write_manifest(left_out, finest)
         verdict = self._verdict()
         if verdict.depends_on_batch and not self.singly:
             log.warning(
@@ -179,13 +183,29 @@ class _Trials:
                 self.settings.precision,
             )
             self.singly = True
-            self._write_manifest(left_out)
+            self._write_manifest(left_out, finest)
             verdict = self._verdict()
-        log.info("%s, leaving out %s: %s", self.settings.precision, ", ".join(left_out) or "nothing", verdict)
+        self._log(left_out, verdict)
         return verdict
 
-    def _write_manifest(self, left_out: Sequence[str]) -> None:
-        precision = replace(self.manifest.precision, left_out=tuple(left_out), rows_share_scale=self.singly)
+    def passes_gate(self, left_out: Sequence[str], *, in_fp32: bool) -> bool:
+        """Return whether a draft in which the layers `left_out` keep a higher precision, as for `judge`, passes."""
+        try:
+            return self.judge(left_out, in_fp32=in_fp32).passed
+        except FarFromTorchError as error:
+            self._log(left_out, error)
+            return False
+
+    def _log(self, left_out: Sequence[str], result: Verdict | FarFromTorchError) -> None:
+        log.info("%s, leaving out %s: %s", self.settings.precision, ", ".join(left_out) or "nothing", result)
+
+    def _write_manifest(self, left_out: Sequence[str], in_fp32: tuple[str, ...]) -> None:
+        precision = replace(
+            self.manifest.precision,
+            left_out=tuple(left_out),
+            in_fp32=in_fp32,
+            rows_share_scale=self.singly,
+        )
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
     def _verdict(self) -> Verdict:
@@ -201,26 +221,34 @@ class _Trials:
             )
 
 
-def _settle(trials: _Trials) -> tuple[tuple[str, ...], Verdict]:
-    """Return the fewest layers to leave out of quantisation so that the draft passes the gate, and the gate's verdict.
+def _settle(trials: _Trials) -> Verdict:
+    """Write the draft that passes the gate with the fewest layers left out of quantisation; return the gate's verdict.
 
-    If no draft passes, return no layers, and the verdict on the draft with every layer quantised.
+    The layers get the precision that the plan has for layers left out, or fp32 if no draft passes with that. If no
+    draft passes at all, return the verdict on the draft with every layer quantised. If that draft was so far from torch
+    that it was not judged, raises FarFromTorchError.
     """
-    verdict = trials.judge(())
-    if verdict.passed or not trials.plan.search:
-        return (), verdict
+    verdict: Verdict | FarFromTorchError
+    try:
+        verdict = trials.judge()
+        if verdict.passed or trials.plan.quantize_products is None:
+            return verdict
+    except FarFromTorchError as error:
+        verdict = error
     log.warning(
         "%s with every layer quantised is too far from torch (%s); searching for layers to leave out",
         trials.settings.precision,
         verdict,
     )
-    assert isinstance(trials.loaded, LoadedEncoder), "only plans for encoders search"
-    rows = all_rows(trials.loaded, trials.examples.inputs)
-    ranked = rank_layers(trials.source.models["model"], trials.plan, trials.passes, trials.loaded, rows)
-    found = fewest_left_out(ranked, trials.judge)
-    if found is None:
-        return (), verdict
-    return found, trials.judge(found)
+    outputs = outputs_on(trials.loaded, trials.examples.inputs, trials.plan)
+    ranked = rank_layers(trials.source.models, trials.plan, trials.passes, outputs)
+    for in_fp32 in (False,) if trials.plan.quantize_left_out is None else (False, True):
+        found = fewest_left_out(ranked, partial(trials.passes_gate, in_fp32=in_fp32))
+        if found is not None:
+            return trials.judge(found, in_fp32=in_fp32)
+    if isinstance(verdict, FarFromTorchError):
+        raise verdict
+    return verdict
 
 
 def _finish(trials: _Trials, verdict: Verdict) -> Manifest:

@@ -34,7 +34,6 @@ class PrecisionPlan:
         rows_share_scale: whether the rows of a batch share an activation scale, so that inputs must run singly.
         drop_mask: whether the graphs take no attention mask, because inputs run singly and have no padding.
         devices: the devices that support the graph's operators.
-        search: whether to search for layers to leave out if the gate refuses the bundle with all layers quantised.
         needs_products: whether to refuse a model in which no matrix product is large enough to be quantised.
         block_size: a lower limit for `PassSettings.block_size`.
         smallest: an upper limit for `PassSettings.smallest`; None sets no limit.
@@ -52,7 +51,6 @@ class PrecisionPlan:
     rows_share_scale: bool = False
     drop_mask: bool = False
     devices: tuple[str, ...] = ("cpu",)
-    search: bool = False
     needs_products: bool = False
     block_size: int = 16
     smallest: int | None = None
@@ -95,7 +93,6 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             feedback=True,
             rows_share_scale=True,
             drop_mask=True,
-            search=True,
         ),
         # One activation scale per row: slower for one text, but texts can run together.
         "int8-rows": PrecisionPlan(
@@ -105,7 +102,6 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             quantize_left_out=QuantizeBlocks,
             smooth=True,
             feedback=True,
-            search=True,
         ),
         # Activation scales are constants: the fastest for texts in bulk, if they are like the export's examples.
         "int8-static": PrecisionPlan(
@@ -117,13 +113,11 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             smooth=True,
             feedback=True,
             calibrate=True,
-            search=True,
         ),
         "w8": PrecisionPlan(
             summary=_W8_SUMMARY.format(widest=32),
             closer="fp32",
             quantize_products=QuantizeBlocks,
-            search=True,
         ),
         "w4": PrecisionPlan(
             summary=_W4_SUMMARY,
@@ -132,7 +126,6 @@ _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
             quantize_left_out=QuantizeBlocks,
             feedback=True,
             keep_output=True,
-            search=True,
         ),
     }
 )

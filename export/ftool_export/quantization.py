@@ -110,7 +110,7 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
     """Quantise, in place, every product whose weight has at least `settings.smallest` elements.
 
     Layers in `settings.left_out`, and the layer of the output if the plan keeps it, are quantised by
-    `plan.quantize_left_out`, or stay in fp32 if it is None.
+    `plan.quantize_left_out`, or stay in fp32 if it is None or they are in `settings.in_fp32`.
 
     Raises:
         GuardError: a matrix product that is large enough to be quantised was left in fp32.
@@ -125,8 +125,8 @@ def quantize_products(model: ir.Model, plan: PrecisionPlan, settings: PassSettin
     check_quantized(stage, model, plan.quantize_products.operator, expected)
     check_none_missed(stage, model, settings.smallest, settings.left_out)
     if plan.quantize_left_out is not None:
-        plan.quantize_left_out(replace(settings, left_out=frozenset()))(model)
-        check_none_missed(plan.quantize_left_out.__name__, model, settings.smallest, frozenset())
+        plan.quantize_left_out(replace(settings, left_out=settings.in_fp32))(model)
+        check_none_missed(plan.quantize_left_out.__name__, model, settings.smallest, settings.in_fp32)
 
 
 def saved_by_nibbles(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> int:

@@ -82,6 +82,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         or plan.settings(PassSettings(pooled_token=False)),  # older bundles
         left_out=frozenset(manifest.precision.left_out),
         embedding_bits=manifest.precision.embedding_bits,
+        in_fp32=frozenset(manifest.precision.in_fp32),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
         levels=_levels_of(stored.values()) if plan.feedback else {},

@@ -22,8 +22,9 @@ class ExportReport:
         bundle: the bundle's folder; None if the bundle failed the gate, so that nothing was written or replaced.
         precision: the precision's name.
         attention: "fused" (one operator per layer) or "plain" (separate operators).
-        left_out: layers left out of quantisation so that the bundle passes the gate. In int8 bundles they are in 8-bit
-            blocks, in w8 bundles in fp32.
+        left_out: layers left out of quantisation so that the bundle passes the gate. In int8 and w4 bundles they are in
+            8-bit blocks, in w8 bundles in fp32.
+        in_fp32: those of `left_out` that are in fp32 although the bundle could have them in 8-bit blocks.
         files: every file of the bundle except its manifest.
         verdict: the gate's verdict.
         largest_logit_difference: the largest difference between outputs of fp32 graphs and of torch on probe inputs.
@@ -34,6 +35,7 @@ class ExportReport:
     precision: str
     attention: str
     left_out: tuple[str, ...]
+    in_fp32: tuple[str, ...]
     files: Mapping[str, FileRecord]
     verdict: Verdict
     largest_logit_difference: float
@@ -51,6 +53,7 @@ class ExportReport:
             "precision": self.precision,
             "attention": self.attention,
             "left_out": list(self.left_out),
+            "in_fp32": list(self.in_fp32),
             "bytes": self.bytes,
             "files": [{"path": path, "bytes": record.bytes} for path, record in self.files.items()],
             "gate": self.verdict.to_json(),

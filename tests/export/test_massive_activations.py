@@ -4,12 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
-from tests.helpers.massive import with_large_mlp_channels, with_large_norm_channels, with_large_values
+from tests.helpers.massive import (
+    with_large_mlp_channels,
+    with_large_norm_channels,
+    with_large_values,
+    with_unmovable_channels,
+)
 
 import ftool_runtime as ft
 from ftool_export.checkpoints.generator import LoadedGenerator
+from ftool_export.errors import FarFromTorchError
 from ftool_export.examples.generation import GenerationExamples, sample_examples
+from ftool_export.graph import guards
 from ftool_export.graph.graphs import Graphs
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
@@ -94,3 +102,55 @@ def test_the_factors_are_recorded_and_parity_derives_the_graphs_with_them(
     assert stored.weight_error <= 0.5
     assert stored.constant_error == 0
     assert stored.rounding == 0
+
+
+@pytest.fixture(scope="module")
+def unmovable(make_generator: Callable[..., LoadedGenerator]) -> Graphs:
+    """A GPT-2 with large channels in one MLP, which no pass can move."""
+    usual = make_generator("gpt2", n_embd=64, n_layer=3, initializer_range=0.07)
+    return capture_source(with_unmovable_channels(usual, layer=1), (), PASSES)
+
+
+@pytest.mark.parametrize(("precision", "in_fp32"), [("w8", False), ("int8", True)])
+def test_the_layer_that_fails_gets_a_finer_precision(
+    unmovable: Graphs, precision: str, in_fp32: bool, tmp_path: Path
+) -> None:
+    loaded, examples = unmovable.loaded, sample_examples(unmovable.loaded)
+    coarse = exported(unmovable, examples, precision, tmp_path / "coarse")
+    assert not parity(loaded, coarse, examples).passed
+    settings = ExportSettings(bundle=tmp_path / "b", precision=precision, passes=PASSES)
+    report = export(settings, loaded, examples, captured=unmovable)
+    layer = "model.transformer.h.1.mlp.c_proj"
+    assert (report.left_out, report.in_fp32) == ((layer,), (layer,) if in_fp32 else ())
+    kept = Manifest.read(tmp_path / "b").precision
+    assert (kept.left_out, kept.in_fp32) == (report.left_out, report.in_fp32)
+    weights = ir.load(tmp_path / "b" / "onnx" / "decoder.onnx").graph.initializers
+    shapes = [value.shape for value in weights.values() if value.dtype == ir.DataType.FLOAT]
+    assert [shape for shape in shapes if shape is not None and shape.numpy() == (256, 64)]
+    found = parity(loaded, tmp_path / "b", examples)
+    assert found.stored.weight_error is not None
+    assert found.stored.weight_error <= 0.5
+    assert found.stored.constant_error == 0
+    assert found.passed
+    card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert f"Kept in higher precision{' (fp32)' if in_fp32 else ''}, for accuracy: `{layer}`" in card
+
+
+def test_a_layer_that_blocks_serve_is_not_left_in_fp32(
+    make_generator: Callable[..., LoadedGenerator], tmp_path: Path
+) -> None:
+    loaded = make_generator("gpt2", n_embd=64, n_layer=3, initializer_range=0.07)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="w4", passes=PASSES)
+    report = export(settings, loaded, sample_examples(loaded))
+    assert report.left_out
+    assert report.in_fp32 == ()
+
+
+def test_a_model_that_no_search_mends_is_refused_with_the_first_reason(
+    unmovable: Graphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "QUANTIZED_TOLERANCE", 1e-6)
+    settings = ExportSettings(bundle=tmp_path / "b", precision="w8", passes=PASSES)
+    with pytest.raises(FarFromTorchError, match="logits are off by"):
+        export(settings, unmovable.loaded, sample_examples(unmovable.loaded), captured=unmovable)
+    assert not list(tmp_path.iterdir())

@@ -52,3 +52,18 @@ def _move(norm: torch.nn.Module, readers: list[torch.nn.Linear], factor: float) 
     norm.weight[CHANNELS] *= factor
     for reader in readers:
         reader.weight[:, CHANNELS] /= factor
+
+
+def with_unmovable_channels(loaded: LoadedGenerator, layer: int, size: float = 300.0) -> LoadedGenerator:
+    """Return a GPT-2 with two channels of `size` between the two products of one MLP.
+
+    The activation function is between the products, so that no scale can be moved. The second product's bias takes away
+    what the channels add, so that the answers are those of a model without these channels.
+    """
+    model = copy.deepcopy(loaded.model)
+    with torch.no_grad():
+        mlp = model.transformer.h[layer].mlp
+        mlp.c_fc.weight[:, CHANNELS] = 0
+        mlp.c_fc.bias[CHANNELS] = size
+        mlp.c_proj.bias -= size * mlp.c_proj.weight[CHANNELS].sum(0)
+    return replace(loaded, model=model)

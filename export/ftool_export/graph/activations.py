@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
 from ftool_export.checkpoints.generator import LoadedGenerator
-from ftool_export.checkpoints.generator_inference import generate_tokens
 from ftool_export.examples.base import spread
+from ftool_export.graph.generator_samples import answered, run_sample
 from ftool_export.graph.generator_session import GraphRunner, Rows
 from ftool_export.graph.session import Sessions, open_sessions, run_graph
 from ftool_export.passes.matching import constant_matmuls
@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 _ROWS: Final = 256  # rows to run; more hardly change the statistics
 _GENERATED: Final = 32  # inputs that a generator answers
-_ANSWER: Final = 64  # the most tokens of an answer
 _TOKENS: Final = 16_384  # of all rows together, about
 
 
@@ -85,14 +84,8 @@ def _run_generator(
 ) -> None:
     """Run the generator on up to 32 inputs with its answers, one at a time, and add what its products read."""
     runner = GraphRunner(sessions, lambda name, outputs: watched[name].add(outputs))
-    chosen = _within(spread(rows, _GENERATED), len)
-    answers = generate_tokens(loaded, chosen, do_sample=False, num_beams=1, max_new_tokens=_ANSWER)
-    for row, answer in zip(chosen, answers, strict=True):
-        sources = [row] if loaded.family == "encoder-decoder" else None
-        first = [loaded.start_token] if sources else row
-        read = [*first, *answer[:-1]]
-        conversation = runner.start(sources, 1, len(read))
-        runner.step(conversation, [read], np.array([[len(read) - 1]]))
+    for sample in answered(loaded, _within(spread(rows, _GENERATED), len)):
+        run_sample(runner, sample)
 
 
 class _Watched:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.capture.torch_export import GraphContract
-from ftool_export.errors import ExportError, GuardError
+from ftool_export.errors import ExportError, FarFromTorchError, GuardError
 from ftool_export.graph.probes import Probe, difference, relative_error
 from ftool_export.graph.session import Sessions, open_sessions
 from ftool_export.passes.matching import constant_matmuls, layers
@@ -61,7 +61,8 @@ def check_answers(
         The largest difference between a number in the graphs' outputs and in torch's, over all probes.
 
     Raises:
-        GuardError: a graph does not load or run, or its outputs differ from torch's by more than the tolerance.
+        GuardError: a graph does not load or run, or its outputs differ from torch's by more than the tolerance. A
+            FarFromTorchError if the graphs are quantised, and their outputs differ.
     """
     sessions = _opened(stage, models)
     largest = 0.0
@@ -156,7 +157,7 @@ def _check_difference(stage: str, probe: Probe, outputs: NDArray[np.float32], *,
     elif probe.real:  # outputs for random tokens need not survive quantisation
         error = relative_error(probe, outputs)
         if error > QUANTIZED_TOLERANCE:
-            raise GuardError(
+            raise FarFromTorchError(
                 stage,
                 f"{probe.name}: logits are off by {error:.0%} of their size, allowed {QUANTIZED_TOLERANCE:.0%}",
             )

@@ -28,6 +28,7 @@ class PassSettings:
     """Settings that the passes of one export share. Raises ExportError for invalid values."""
 
     left_out: frozenset[str] = frozenset()  # names of layers that the precision's own pass leaves alone
+    in_fp32: frozenset[str] = frozenset()  # those of them that the pass for layers left out leaves alone too
     device: str = "cpu"  # the device that the graph is optimised for
     smallest: int = 65_536  # products whose weight has fewer elements stay in fp32, because they gain nothing
     smallest_table: int = 1_048_576  # tables with fewer elements, such as positions, are fastest in fp32

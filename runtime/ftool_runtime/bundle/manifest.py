@@ -71,6 +71,7 @@ class Precision:
         rows_share_scale: whether rows in the same run would change each other's answers, because they share a
             quantisation scale or the network reads padding. Each row then gets a run of its own.
         left_out: the layers with a higher precision than the rest: 8-bit blocks in an int8 bundle, fp32 in a w8 bundle.
+        in_fp32: the layers of `left_out` that are in fp32 although the bundle could have them in 8-bit blocks.
         devices: the devices that the bundle runs on.
         embedding_bits: the bits of a number in embedding tables that are quantised: 8 (also in older bundles, which do
             not say so), or 4. fp32 bundles have no such tables.
@@ -79,6 +80,7 @@ class Precision:
     name: str = written("fp32")
     rows_share_scale: bool = written(False)
     left_out: tuple[str, ...] = ()
+    in_fp32: tuple[str, ...] = ()
     devices: tuple[str, ...] = written(("cpu",))
     embedding_bits: int = 8
 

@@ -15,9 +15,10 @@ import ftool_runtime as ft
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_logits
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.examples.classification import ClassificationExamples
-from ftool_export.gate import Verdict, judge
+from ftool_export.examples.generation import sample_examples
+from ftool_export.gate import judge
 from ftool_export.graph.graphs import Graphs
-from ftool_export.graph.sensitivity import fewest_left_out, rank_layers
+from ftool_export.graph.sensitivity import fewest_left_out, outputs_on, rank_layers
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
 from ftool_export.precision_plans import PLANS
@@ -28,27 +29,15 @@ from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.text.encode import Tokens
 
 
-def verdict(passed: bool) -> Verdict:
-    return Verdict(
-        passed=passed,
-        judged=True,
-        max_drop=0.01,
-        examples=1,
-        agreement=1.0,
-        largest_difference=0.0,
-        compared="answers",
-    )
-
-
 @given(st.integers(1, 80), st.integers(1, 80))
 def test_as_few_layers_as_needed_are_left_out(layers: int, needed: int) -> None:
     ranked = [f"layer.{number}" for number in range(layers)]
     tried = []
 
-    def trial(left_out: Sequence[str]) -> Verdict:
+    def trial(left_out: Sequence[str]) -> bool:
         tried.append(len(left_out))
         assert list(left_out) == ranked[: len(left_out)]  # the worst first
-        return verdict(len(left_out) >= needed)
+        return len(left_out) >= needed
 
     found = fewest_left_out(ranked, trial)
     if needed <= layers // 2:
@@ -59,22 +48,48 @@ def test_as_few_layers_as_needed_are_left_out(layers: int, needed: int) -> None:
     assert len(tried) == len(set(tried)) <= 2 * max(1, layers).bit_length()
 
 
+def add_outliers(model: ir.Model, layer: str) -> None:
+    """Give every channel of a layer's weight an outlier: 7 bits leave nothing for the other numbers."""
+    for node in model.graph:
+        if node.metadata_props.get("layer") == layer and node.op_type == "MatMul":
+            weight = node.inputs[1]
+            assert weight is not None
+            assert weight.const_value is not None
+            array = weight.const_value.numpy().copy()
+            array[0] *= 300
+            weight.const_value = ir.tensor(array)
+
+
 def test_the_layer_that_quantises_worst_ranks_first(
     source: Graphs, tiny: PassSettings, texts: list[str]
 ) -> None:
     model = source.models["model"].clone()
     worst = next(name for name in quantizable_layers(model, tiny) if name.endswith("1.output.dense"))
-    for node in model.graph:
-        if node.metadata_props.get("layer") == worst and node.op_type == "MatMul":
-            weight = node.inputs[1]
-            assert weight is not None
-            assert weight.const_value is not None
-            array = weight.const_value.numpy().copy()
-            array[0] *= 300  # an outlier in every channel: 7 bits leave nothing for the rest
-            weight.const_value = ir.tensor(array)
-    ranked = rank_layers(model, PLANS["encoder"]["int8"], tiny, source.loaded, source.loaded.tokenize(texts))
+    add_outliers(model, worst)
+    plan = PLANS["encoder"]["int8"]
+    ranked = rank_layers({"model": model}, plan, tiny, outputs_on(source.loaded, texts, plan))
     assert ranked[0] == worst
     assert sorted(ranked) == sorted(quantizable_layers(model, tiny))
+
+
+@pytest.mark.parametrize(
+    ("name", "graph", "ending"),
+    [("gpt2", "decoder", "h.1.mlp.c_proj"), ("bart", "encoder", "1.fc2"), ("bart", "decoder", "1.fc2")],
+)
+def test_layers_of_generators_are_ranked_across_their_graphs(
+    graphs_of: Callable[..., Graphs], tiny: PassSettings, name: str, graph: str, ending: str
+) -> None:
+    source, plan = graphs_of(name), PLANS["decoder"]["int8"]
+    models = source.clone().models
+    worst = next(layer for layer in quantizable_layers(models[graph], tiny) if layer.endswith(ending))
+    add_outliers(models[graph], worst)
+    inputs = sample_examples(source.loaded).inputs
+    ranked = rank_layers(models, plan, tiny, outputs_on(source.loaded, inputs, plan))
+    assert next(layer for layer in ranked if layer in quantizable_layers(models[graph], tiny)) == worst
+    products = [layer for model in models.values() for layer in quantizable_layers(model, tiny)]
+    assert set(products) <= set(ranked)
+    assert len(ranked) == len(set(ranked))
+    assert any("lm_head" in layer for layer in ranked)
 
 
 def test_a_refused_graph_is_mended_by_leaving_layers_out(

@@ -276,7 +276,8 @@ def _report_text(report: "ExportReport") -> str:
         f"attention: {report.attention}; fp32 graph within {report.largest_logit_difference:.1e} of torch"
     )
     if report.left_out:
-        lines.append("kept at higher precision to preserve accuracy: " + ", ".join(report.left_out))
+        finest = f" ({len(report.in_fp32)} in fp32)" if report.in_fp32 else ""
+        lines.append(f"kept at higher precision{finest} to preserve accuracy: " + ", ".join(report.left_out))
     if report.bundle is None:
         lines.append("the bundle failed the accuracy gate: nothing was written")
     else:
