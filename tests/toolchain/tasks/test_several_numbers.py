@@ -21,7 +21,7 @@ KINDS = {
     "song": ["song", "band", "drum"],
     "soup": ["soup", "cheese", "apple"],
 }
-TEXTS = ["rain sun wind", "song of the band", "cheese"]
+TEXTS = ["rain sun wind", "song of the band", "the soup cheese apple"]
 
 
 @pytest.fixture(scope="session")
