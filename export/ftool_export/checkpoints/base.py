@@ -89,6 +89,11 @@ class LoadedModel(ABC):
         return self.model.config
 
     @property
+    def has_tuned_numbers(self) -> bool:
+        """Whether answers depend on numbers that training tunes on examples, such as the thresholds of labels."""
+        return False
+
+    @property
     def pretrained(self) -> Any:
         """The part of the network that transformers saves and loads."""
         return self.model

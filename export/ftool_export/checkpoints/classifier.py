@@ -57,6 +57,11 @@ class LoadedClassifier(LoadedEncoder):
     )
 
     @property
+    def has_tuned_numbers(self) -> bool:
+        """Whether labels have thresholds."""
+        return self.thresholds is not None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the logits, or the names of a regressor's numbers; empty for one number."""
         return self.model.labels

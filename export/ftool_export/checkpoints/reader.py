@@ -39,6 +39,11 @@ class LoadedReader(WindowedEncoder):
     max_answer_length: int = DEFAULT_MAX_ANSWER_LENGTH
     no_answer_threshold: float | None = None
 
+    @property
+    def has_tuned_numbers(self) -> bool:
+        """Whether "no answer" has a threshold."""
+        return self.no_answer_threshold is not None
+
     def windows(self, inputs: Sequence[Any]) -> list[list[Window]]:
         """Return the windows of each input, a dict of "question" and "context".
 

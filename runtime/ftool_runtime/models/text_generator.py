@@ -180,6 +180,7 @@ class TextGenerator(Generator):
             "precision": manifest.precision.name,
             "onnxruntime": import_onnxruntime().__version__,
             "processor": [platform.machine(), cpu_name(), *cpu_features()],
+            "threads": self._engine.settings.threads,
         }
         return PrefixFile(path, computed_by, self._engine.guard.get().decoders.graph.caches)
 

@@ -11,15 +11,19 @@ class Background(Generic[Result]):
     """A call that goes on in a thread of its own."""
 
     def __init__(self, function: Callable[[], Result]) -> None:
-        """Start to call `function`. Raises RuntimeError if the system allows no more threads."""
+        """Start to call `function`. If the system allows no more threads, the call is over when this returns."""
         self._outcome: list[Any] = []
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._call, args=(function,), name="ftool")
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # a limit on threads
+            self._call(function)
 
     def result(self) -> Result:
         """Wait for the call to end, and return what it returned. Raises what it raised."""
-        self._thread.join()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
         if self._error is not None:
             raise self._error
         found: Result = self._outcome[0]

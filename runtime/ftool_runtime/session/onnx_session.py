@@ -113,9 +113,9 @@ class OnnxSession:
 
         Raises BundleError if the graph fails, and DeviceError if a GPU fails.
         """
-        self._workers.avoid_current_cpu()
         try:
-            results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+            with self._workers:
+                results: list[NDArray[Any]] = self._session.run(outputs, feeds)
         except self._errors as error:
             raise self._failed(error) from error
         return results
@@ -133,9 +133,9 @@ class OnnxSession:
 
         Raises BundleError if the graph fails, and DeviceError if a GPU fails.
         """
-        self._workers.avoid_current_cpu()
         try:
-            self._session.run_with_iobinding(binding)
+            with self._workers:
+                self._session.run_with_iobinding(binding)
         except self._errors as error:
             raise self._failed(error) from error
 

@@ -11,9 +11,16 @@ from ftool_runtime.session.threads import darwin_number
 # Features by which onnxruntime selects kernels, by Linux names, in order of introduction.
 CPU_FEATURES: Final = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16",
-    "amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "bf16",
+    "amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "sve", "bf16", "sme", "sme2",
 )  # fmt: skip
-_DARWIN: Final = {"asimdhp": "FP16", "asimddp": "DotProd", "i8mm": "I8MM", "bf16": "BF16"}
+_DARWIN: Final = {
+    "asimdhp": "FP16",
+    "asimddp": "DotProd",
+    "i8mm": "I8MM",
+    "bf16": "BF16",
+    "sme": "SME",
+    "sme2": "SME2",
+}
 
 
 @functools.cache
@@ -30,7 +37,20 @@ def cpu_features() -> tuple[str, ...]:
 @functools.cache
 def cpu_name() -> str:
     """Return the processor's name as reported by the system."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    if sys.platform == "darwin":
+        return _darwin_brand() or platform.processor()
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    part = _cpuinfo("CPU part")  # ARM has numbers in place of a name
+    return f"{name} (implementer {_cpuinfo('CPU implementer')}, part {part})" if part else name
+
+
+def _darwin_brand() -> str:
+    """Return macOS's name of the processor, such as "Apple M3"; empty if it gives none."""
+    import ctypes
+
+    name, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
+    failed = ctypes.CDLL(None).sysctlbyname(b"machdep.cpu.brand_string", name, ctypes.byref(size), None, 0)
+    return "" if failed else name.value.decode(errors="replace")
 
 
 def _cpuinfo(key: str) -> str:

@@ -134,8 +134,9 @@ def with_header(content: bytes, header: bytes, stated: int | None = None) -> byt
         (lambda content: content + b"\0", "bytes instead of"),
         (lambda content: flipped(content, -9), "its numbers are damaged"),
         (with_nan, "its numbers are damaged"),
-        (lambda content: with_header(content, b"[" * 100_000), "its header is damaged"),
-        (lambda content: with_header(content, b"{}" * 100, stated=0xFFFFFFFF), "its header is damaged"),
+        (lambda content: with_header(content, b"[" * 100_000), "its header is too long"),
+        (lambda content: with_header(content, b"[" * 2_000), "its header is damaged"),
+        (lambda content: with_header(content, b"{}" * 100, stated=0xFFFFFFFF), "its header is too long"),
         (lambda content: content.replace(b'"format":1', b'"format":2'), "another version of ftool-runtime"),
     ],
 )
@@ -176,6 +177,10 @@ def test_a_file_of_something_else_is_computed_again(
     monkeypatch.setattr(import_onnxruntime(), "__version__", "1.0")
     answers(other, file, ("play",), "stop music")
     assert "another version of onnxruntime" in caplog.text
+    with ft.TextGenerator.load(other, threads=2) as model:
+        model.session("stop music", prefix_cache=file).say("play")
+    assert "another number of threads" in caplog.text
+    answers(other, file, ("play",), "stop music")
     caplog.clear()
     answers(other, file, ("play",), "stop music")
     assert caplog.text == ""

@@ -26,3 +26,11 @@ def test_an_error_is_raised_where_the_result_is_taken() -> None:
     call = Background(fail)
     with pytest.raises(ValueError, match="no graph"):
         call.result()
+
+
+def test_without_more_threads_the_function_is_called_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Background(threading.get_ident).result() == threading.get_ident()

@@ -62,6 +62,33 @@ def test_cpus_set_from_outside_are_kept(loaded: tuple[ft.TextClassifier, int]) -
     assert os.sched_getaffinity(worker) == {CPUS[0]}
 
 
+def test_a_second_run_at_the_same_time_does_not_move_them() -> None:
+    with own_thread() as thread:
+        workers = WorkerThreads({thread}, expected=1)
+        try:
+            os.sched_setaffinity(0, {CPUS[0]})
+            with workers:
+                os.sched_setaffinity(0, {CPUS[1]})
+                with workers:
+                    assert os.sched_getaffinity(thread) == set(CPUS) - {CPUS[0]}
+            with workers:
+                assert os.sched_getaffinity(thread) == set(CPUS) - {CPUS[1]}
+        finally:
+            os.sched_setaffinity(0, CPUS)
+
+
+def test_a_sandbox_that_hides_a_threads_cpus_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_thread() as thread, monkeypatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", forbidden)
+        with WorkerThreads({thread}, expected=1):
+            pass
+    assert thread not in thread_ids() or os.sched_getaffinity(thread) == set(CPUS)
+
+
+def forbidden(_: int) -> frozenset[int]:
+    raise PermissionError
+
+
 def test_more_threads_than_cpus_share_all_cpus(shared_bundle: Path) -> None:
     before = thread_ids()
     with ft.TextClassifier.load(shared_bundle, threads=len(CPUS) + 1) as model:
@@ -72,7 +99,8 @@ def test_more_threads_than_cpus_share_all_cpus(shared_bundle: Path) -> None:
 
 def test_threads_of_unknown_origin_are_left_alone() -> None:
     with own_thread() as first, own_thread() as second:
-        WorkerThreads({first, second}, expected=1).avoid_current_cpu()
+        with WorkerThreads({first, second}, expected=1):
+            pass
         assert os.sched_getaffinity(first) == os.sched_getaffinity(second) == set(CPUS)
 
 
@@ -81,7 +109,8 @@ def test_a_thread_that_has_ended_is_no_error() -> None:
         workers = WorkerThreads({thread}, expected=1)
     while thread in thread_ids():
         time.sleep(0.001)
-    workers.avoid_current_cpu()
+    with workers:
+        pass
     assert thread not in thread_ids()
 
 

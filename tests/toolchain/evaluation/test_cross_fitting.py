@@ -46,9 +46,11 @@ def test_no_example_takes_part_in_tuning_its_own_numbers(examples: int) -> None:
 
 def test_numbers_are_cross_fitted_only_on_the_examples_that_they_are_tuned_on() -> None:
     texts = [LabelledText(str(row), ("sun",)) for row in range(20)]
-    same, other = Split(list(texts), "copy"), Split(texts[:10], "other")
+    new = LabelledText("new", ("sun",))
+    same, part, other = Split(list(texts), "copy"), Split(texts[3:10], "part"), Split([*texts, new], "other")
     counts = tuned_for(same, Split(texts, ""), len)
     np.testing.assert_array_equal(counts, np.full(20, 18))
+    np.testing.assert_array_equal(tuned_for(part, Split(texts, ""), len), np.full(7, 18))
     assert tuned_for(other, Split(texts, ""), len) == 20
 
 
@@ -125,7 +127,7 @@ def test_the_gate_judges_both_sides_with_cross_fitted_thresholds_where_they_were
     shipped = tune_thresholds(sigmoid(logits), targets)
     loaded: Any = SimpleNamespace(
         labels=LABELS, multi_label=True, regression=False, pairs=False, task="text-classification",
-        thresholds=shipped, tuned_on=fingerprint(split.examples), training_sha256="ab",
+        thresholds=shipped, has_tuned_numbers=True, tuned_on=fingerprint(split.examples), training_sha256="ab",
     )  # fmt: skip
     examples = RECIPE.row.examples(loaded, split, RECIPE)
     examples._torch[:] = [(loaded, logits)]
@@ -177,5 +179,5 @@ def test_a_baseline_on_the_split_that_tunes_its_thresholds_is_cross_fitted(tmp_p
         return float(found.metrics(np.ones((1, len(split)), dtype=np.int64))["f1_macro"][0])
 
     # with one example more it is another split, which is judged with the thresholds as they are tuned
-    more = replace(data.validation, examples=[*data.validation.examples, data.validation.examples[0]])
+    more = replace(data.validation, examples=[*data.validation.examples, data.test.examples[0]])
     assert linear(data.validation) < linear(more) - 0.01

@@ -3,11 +3,14 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ftool.errors import ModelFolderError
 from ftool.evaluation.confidence_intervals import Estimate
+from ftool.ladder.candidates import check_judged_alike
 from ftool.ladder.choice import Costs, cheapest, least_provable, nearest, rank
 from ftool.ladder.rungs import Rung, try_4_bits
 from ftool.recipe.sections import ExportRecipe
@@ -137,3 +140,22 @@ def test_the_time_of_a_model_that_writes_is_that_of_a_token() -> None:
     }
     assert Costs.of(engine, None).latency_ms == 80.0
     assert Costs.of({**engine, "tokens_per_s": 500.0}, None).latency_ms == 2.0
+
+
+def source(name: str, *, tuned: bool, cross_fitted: bool) -> Any:
+    loaded, examples = (
+        SimpleNamespace(has_tuned_numbers=tuned),
+        SimpleNamespace(cross_fitted=cross_fitted),
+    )
+    return SimpleNamespace(name=name, loaded=loaded, examples=examples)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_models_whose_thresholds_are_known_and_not_known_to_fit_validation_are_not_compared(
+    *, known: bool
+) -> None:
+    first, second = (source(name, tuned=True, cross_fitted=name == "one") for name in ("one", "two"))
+    with pytest.raises(ModelFolderError, match="two has thresholds"):
+        check_judged_alike(*((first, second) if known else (second, first)))
+    check_judged_alike(first, source("three", tuned=False, cross_fitted=False))
+    check_judged_alike(first, source("four", tuned=True, cross_fitted=True))

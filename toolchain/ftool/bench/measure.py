@@ -93,7 +93,7 @@ def measure(
             description = process.describe()
             timings[name].peak_memory_mb = description["peak_memory_mb"]
             timings[name].versions = description["versions"]
-    _measure_memory(timings, texts, settings.batches, exact)
+    _measure_memory(timings, texts, settings, exact)
     return timings, alternation.meter.total
 
 
@@ -124,10 +124,9 @@ def _time_together(
     for process, found in alternation.turns(number, _few(together)):
         found.throughput_per_s.append(len(together) / process.seconds(together))
     if settings.batches:  # all sizes answer the same texts, as far as whole calls allow
-        least = max(_CALLS * settings.batches[-1], settings.texts_per_round)
-        chosen = _repeated(texts, number, least)
+        chosen = _texts_of_calls(texts, number, settings)
         for size in settings.batches:
-            _time_batch(alternation, number, size, chosen[: least // size * size])
+            _time_batch(alternation, number, size, chosen[: len(chosen) // size * size])
 
 
 def _time_batch(alternation: Alternation, number: int, size: int, texts: list[Text]) -> None:
@@ -140,15 +139,16 @@ def _few(texts: list[Text]) -> Callable[[EngineProcess], object]:
     return lambda process: process.latencies(texts[:_WARM_UP_TEXTS])
 
 
-def _repeated(texts: Sequence[Text], number: int, count: int) -> list[Text]:
-    """Return the first `count` texts of a round; if there are fewer, some come again."""
+def _texts_of_calls(texts: Sequence[Text], number: int, settings: BenchSettings) -> list[Text]:
+    """Return the texts that calls of all sizes answer in a round; if there are too few, some come again."""
+    count = max(_CALLS * settings.batches[-1], settings.texts_per_round)
     return list(itertools.islice(itertools.cycle(texts_of_round(texts, number, count)), count))
 
 
 def _measure_memory(
     timings: Mapping[str, Timings],
     texts: Sequence[Text],
-    batches: Sequence[int],
+    settings: BenchSettings,
     exact: Mapping[int, list[Text]],
 ) -> None:
     """Measure the peak memory at each size in a process of its own, because a process's peak never falls."""
@@ -158,8 +158,9 @@ def _measure_memory(
             with EngineProcess(found.engine, chunk[0]) as process:
                 process.first_latencies(chunk[:_WARM_UP_TEXTS])
                 found.length_memory_mb[length] = process.describe()["peak_memory_mb"]
-        for size in batches:
+        for size in settings.batches:
             logger.info("peak memory with %d texts in a call", size)
             with EngineProcess(found.engine, texts[0]) as process:
-                process.seconds(_repeated(texts, 0, _CALLS * size), size)
+                chosen = _texts_of_calls(texts, 0, settings)
+                process.seconds(chosen[: len(chosen) // size * size], size)
                 found.batch_memory_mb[size] = process.describe()["peak_memory_mb"]

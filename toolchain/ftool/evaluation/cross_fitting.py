@@ -42,11 +42,13 @@ def cross_fitted(tune: Tuner, examples: int) -> NDArray[np.float64]:
 def tuned_for(judged: Any, tuning: Any, tune: Tuner) -> Any:
     """Return numbers to judge the examples of the split `judged` with, tuned on the examples of the split `tuning`.
 
-    They are cross-fitted if both have the same examples.
+    They are cross-fitted if `tuning` has all examples of `judged`.
     """
-    if fingerprint(judged.examples) == fingerprint(tuning.examples):
-        return cross_fitted(tune, len(tuning))
-    return tune(np.arange(len(tuning)))
+    places = {fingerprint([one]): place for place, one in enumerate(tuning.examples)}
+    found = [place for one in judged.examples if (place := places.get(fingerprint([one]))) is not None]
+    if len(found) < len(judged):
+        return tune(np.arange(len(tuning)))
+    return cross_fitted(tune, len(tuning))[found]
 
 
 def tuned_on(loaded: Any, split: Any) -> bool:

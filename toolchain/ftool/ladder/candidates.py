@@ -96,6 +96,20 @@ class Source:
         return saved_by_nibbles(self.graphs, plan, plan.settings(PassSettings(device=self.device)))
 
 
+def check_judged_alike(first: Source, second: Source) -> None:
+    """Raise ModelFolderError if only one of two models with tuned numbers can be judged with ones tuned on others.
+
+    The other one would be judged with numbers that fit the very examples, and so look better than it is.
+    """
+    both = [source for source in (first, second) if source.loaded.has_tuned_numbers]
+    if len({source.examples.cross_fitted for source in both}) > 1:
+        worse = next(source for source in both if not source.examples.cross_fitted)
+        raise ModelFolderError(
+            f"{worse.name or 'the model'} has thresholds, and it is not known that they were tuned on these validation "
+            "examples, so its score can't be compared with the other models'; train it again, on the same data"
+        )
+
+
 def further_sources(
     recipe: Recipe, places: Sequence[str | Path], data: DataSettings | None
 ) -> Iterator[Source]:

@@ -14,7 +14,7 @@ from ftool.errors import BenchError, DataError, RecipeError
 from ftool.evaluation.baselines import FittedBaseline
 from ftool.evaluation.confidence_intervals import estimates, metrics_of
 from ftool.export import load_on_split, named_base
-from ftool.ladder.candidates import SPLIT, Source, further_sources
+from ftool.ladder.candidates import SPLIT, Source, check_judged_alike, further_sources
 from ftool.ladder.choice import Costs, rank
 from ftool.ladder.frontier import Frontier, ScoredBaseline
 from ftool.ladder.frontier_page import write_page
@@ -121,8 +121,10 @@ def _measured(place: Place, source: Source, data: DataSettings | None, folder: P
     recipe, wanted = source.recipe, source.recipe.export
     for shape in wanted.shrink:
         Shape.parse(shape)
-    for _ in further_sources(recipe, wanted.candidates, data):
-        pass  # each is loaded before anything is built, so that a wrong name is reported at once
+    for further in further_sources(recipe, wanted.candidates, data):
+        check_judged_alike(
+            source, further
+        )  # before anything is built, so that a wrong one is reported at once
     reference = Reference(source, wanted)
     rungs = _rungs(place, source, reference)
     places: list[str | Path] = [*wanted.candidates]

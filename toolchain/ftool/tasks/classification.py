@@ -264,7 +264,7 @@ def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
     kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
     targets = _targets(split, loaded).numpy()
 
-    crossed = loaded.thresholds is not None and tuned_on(loaded, split)
+    crossed = loaded.has_tuned_numbers and tuned_on(loaded, split)
 
     @cache
     def thresholds() -> Any:

@@ -203,7 +203,7 @@ def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool_export.examples.questions import QuestionExamples
 
     metric = recipe.train.metric or MAIN_METRIC
-    crossed = loaded.no_answer_threshold is not None and tuned_on(loaded, split)
+    crossed = loaded.has_tuned_numbers and tuned_on(loaded, split)
 
     @cache
     def thresholds() -> Any:

@@ -25,12 +25,13 @@ logger = logging.getLogger(__name__)
 
 _MAGIC: Final = b"ftool prefix cache\n"
 _NUMBER: Final = struct.Struct("<I")
-_LARGEST_HEADER: Final = 1 << 24  # bytes; a token takes at most about 7
+_LONGER: Final = 4096  # bytes by which another header may be longer than the expected one and still be read
 _DIFFERENCES: Final = {
     "format": "it was written by another version of ftool-runtime",
     "bundle": "it is of another bundle, or of an earlier export",
     "onnxruntime": "it was computed by another version of onnxruntime",
     "processor": "it was computed on a processor with other instructions",
+    "threads": "it was computed with another number of threads",
     "tokens": "it holds another prefix",
 }
 
@@ -102,7 +103,9 @@ class PrefixFile:
         expected = self._header(ids)
         _check_magic(self.path, file.read(len(_MAGIC)))
         length = _number(file)
-        header = file.read(min(length, _LARGEST_HEADER))
+        if length > len(expected) + _LONGER:
+            raise _UnusableError("its header is too long for this prefix")
+        header = file.read(length)
         if header != expected:
             raise _UnusableError(_difference(header, json.loads(expected)))
         checksum = _number(file)
@@ -128,13 +131,15 @@ class _UnusableError(Exception):
 
 def _check_path(path: Path) -> None:
     """Raise InputError unless `path` is a prefix cache, or a new file in an existing folder."""
-    if not path.exists():
-        if not path.parent.is_dir():
-            raise InputError(f"there is no folder {path.parent} for the prefix cache {path.name}; create it")
-        return
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; name a file for the prefix cache")
     try:
+        if not path.exists():
+            if not path.parent.is_dir():
+                raise InputError(
+                    f"there is no folder {path.parent} for the prefix cache {path.name}; create it"
+                )
+            return
+        if not path.is_file():
+            raise InputError(f"{path} is not a file; name a file for the prefix cache")
         with path.open("rb") as file:
             begin = file.read(len(_MAGIC))
     except OSError as error:
