@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ftool_runtime as ft
+from ftool_export.bundle.judged import judged_model
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
@@ -26,8 +27,10 @@ def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityRepor
     a tie: torch's two best logits (or, for beams, torch's scores of the two answers) differ by at most 1e-4. Ties are
     counted. A quantised generator must nearly always predict torch's next token after torch's preceding tokens.
 
-    The main metric of a quantised bundle may drop by at most the limit that its export was given. The constants of
-    every bundle must equal those obtained by exporting the checkpoint again (module `rederive`).
+    A bundle in float16 is run on the CPU in an imitation of float16 arithmetic, as in its export.
+
+    The main metric of a bundle that is not in fp32 may drop by at most the limit that its export was given. The
+    constants of every bundle must equal those obtained by exporting the checkpoint again (module `rederive`).
 
     Args:
         loaded: the checkpoint.
@@ -47,9 +50,10 @@ def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityRepor
     manifest = Manifest.read(bundle)
     check_hashes(bundle, manifest)
     check_same_model(loaded, manifest, bundle)
-    with ft.load(bundle) as model:
+    with judged_model(bundle, manifest) as model:
         check_tokens(loaded, model)
         found = examples.examine(loaded, model, examples.compare(loaded, model))
+    with ft.load(bundle) as model:
         stored = compare_with_derived(loaded, bundle, manifest, model, examples)
     recorded = manifest.evidence.get("checkpoint_sha256")
     max_drop = manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)

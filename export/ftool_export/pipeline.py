@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import ftool_runtime as ft
+from ftool_export.bundle.judged import DEVICE, judged_model
 from ftool_export.bundle.writer import Draft, check_place, new_bundle, package_versions
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.pretrained import weights_sha256
@@ -33,6 +34,7 @@ from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
 from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
+from ftool_runtime.errors import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,8 @@ def export(
         files=manifest.files if manifest else {},
         verdict=verdict,
         largest_logit_difference=source.difference,
+        device=settings.device,
+        proof=proof_of(plan),
         advice=advise(verdict, plan.closer, settings.passes.embedding_bits),
     )
 
@@ -209,16 +213,21 @@ class _Trials:
         self.manifest = self.draft.write_manifest(replace(self.manifest, precision=precision))
 
     def _verdict(self) -> Verdict:
-        with ft.load(self.draft.folder, device="cpu") as model:
+        with judged_model(self.draft.folder, self.manifest) as model:
             check_tokens(self.loaded, model)
-            return judge(
-                self.loaded,
-                model,
-                self.examples,
-                precision=self.settings.precision,
-                max_drop=self.settings.max_drop,
-                allow_drift=self.settings.allow_drift,
-            )
+            try:
+                return judge(
+                    self.loaded,
+                    model,
+                    self.examples,
+                    precision=self.settings.precision,
+                    max_drop=self.settings.max_drop,
+                    allow_drift=self.settings.allow_drift,
+                )
+            except BundleError as error:  # from outputs that are not finite
+                if self.plan.half:
+                    raise ExportError(f"in float16: {error}; or use --precision fp32") from error
+                raise
 
 
 def _settle(trials: _Trials) -> Verdict:
@@ -255,11 +264,13 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
     """Add golden answers, model card and final manifest to the draft that passed the gate; return the manifest."""
     settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
     quantized = trials.plan.quantize_products is not None
-    with ft.load(trials.draft.folder, device="cpu") as model:
-        golden = make_golden(loaded, model, inputs, quantized=quantized, texts=settings.golden)
+    half = trials.plan.half
+    with judged_model(trials.draft.folder, trials.manifest) as model:
+        golden = make_golden(loaded, model, inputs, quantized=quantized, half=half, texts=settings.golden)
         golden.write(trials.draft.folder)
-        timed = trials.examples.latency_call(model)
-        latency = _latency_ms(timed)
+        latency = (
+            {} if half else _latency(trials.examples.latency_call(model))
+        )  # the CPU's says nothing about a GPU
     evidence = {
         "checkpoint_sha256": weights_sha256(loaded.model),
         "quantization": trials.passes.to_json(),
@@ -269,10 +280,17 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
             "probes": len(trials.source.probes),
             "reads_padding": loaded.reads_padding,
         },
-        "latency_ms": {"p50": latency, "note": timed.note},
+        **latency,
         "golden": golden_evidence(golden),
+        "proof": proof_of(trials.plan),
     }
     return trials.draft.finish(replace(trials.manifest, evidence=evidence))
+
+
+def proof_of(plan: PrecisionPlan) -> dict[str, str]:
+    """Return where and in which arithmetic the gate runs bundles of a plan, for reports and the manifest's evidence."""
+    arithmetic = "float16, imitated: rounded after every operator" if plan.half else "the bundle's own"
+    return {"device": DEVICE, "arithmetic": arithmetic}
 
 
 def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan, source: Graphs) -> Manifest:
@@ -303,12 +321,12 @@ def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan
     )
 
 
-def _latency_ms(timed: LatencyCall) -> float:
-    """Return the median time of an answer in milliseconds; the first round is a warm-up and does not count."""
+def _latency(timed: LatencyCall) -> dict[str, Any]:
+    """Return evidence of the median time of an answer; the first round is a warm-up and does not count."""
     times = []
     for _ in range(timed.rounds):
         for given in timed.inputs:
             start = time.perf_counter()
             timed.call(given)
             times.append(1000 * (time.perf_counter() - start))
-    return round(median(times[len(timed.inputs) :]), 3)
+    return {"latency_ms": {"p50": round(median(times[len(timed.inputs) :]), 3), "note": timed.note}}

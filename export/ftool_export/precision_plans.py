@@ -25,7 +25,8 @@ class PrecisionPlan:
         summary: a description for the model card: the formats of weights, activations and embeddings, where
             "{embeddings}" stands for that of the embeddings.
         closer: the next precision whose answers are closer to PyTorch's; None for fp32.
-        quantize_products: the pass that quantises products with constant weights; None for fp32.
+        half: whether graphs store and compute in float16, except for operators that need float32.
+        quantize_products: the pass that quantises products with constant weights; None for fp32 and fp16.
         quantize_left_out: the pass for layers that `quantize_products` leaves out; None keeps them in fp32.
         smooth: whether activations are first smoothed: outliers are scaled down, and weights are scaled up to match.
         feedback: whether weights are rounded with error feedback, on the inputs that they have in real examples.
@@ -42,6 +43,7 @@ class PrecisionPlan:
 
     summary: str
     closer: PrecisionName | None
+    half: bool = False
     quantize_products: type[QuantizeProducts] | None = None
     quantize_left_out: type[QuantizeProducts] | None = None
     smooth: bool = False
@@ -83,6 +85,14 @@ _FP32: Final = PrecisionPlan(summary="32-bit floats throughout.", closer=None)
 _ENCODER: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
     {
         "fp32": replace(_FP32, devices=("cpu", "cuda")),
+        # ONNX Runtime's CPU kernels have no float16 arithmetic, so on a CPU it would only be slower than fp32.
+        "fp16": PrecisionPlan(
+            summary="16-bit floats (float16) for weights and activations; sums over tokens and lengths of vectors in "
+            "32 bits.",
+            closer="fp32",
+            half=True,
+            devices=("cuda",),
+        ),
         # One activation scale per tensor: the fastest for graphs that run one text at a time.
         "int8": PrecisionPlan(
             summary=_INT8_SUMMARY.format(activations="text"),
@@ -191,14 +201,16 @@ def precision_plan(name: str, device: str, family: str = "encoder") -> Precision
     suitable = [other for other, candidate in plans.items() if device in candidate.devices]
     if not suitable and family != "encoder":
         raise ExportError(f"models that generate text don't run on {device!r} yet; use --device cpu")
-    remedy = f"use --precision {suitable[0]}" if suitable else "use --device cpu or cuda"
+    if not suitable:
+        raise ExportError(f"{name} does not run on {device!r}; use --device cpu or cuda")
+    remedy = f"use --precision {' or '.join(suitable[:2])}, or --device {plan.devices[0]}"
     raise ExportError(f"{name} does not run on {device!r}; {remedy}")
 
 
 def plan_of(manifest: Manifest) -> PrecisionPlan:
     """Return the plan by which a bundle was quantised."""
     family = manifest.generation.family if manifest.generation else "encoder"
-    return precision_plan(manifest.precision.name, "cpu", family)
+    return precision_plan(manifest.precision.name, manifest.precision.devices[0], family)
 
 
 def summary_of(manifest: Manifest) -> str:

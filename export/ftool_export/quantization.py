@@ -1,4 +1,4 @@
-"""Tidy captured graphs, and quantise them as the plan of a precision says."""
+"""Tidy captured graphs, and quantise them or convert them to float16 as the plan of a precision says."""
 
 import logging
 from dataclasses import replace
@@ -8,6 +8,7 @@ import onnx_ir as ir
 from ftool_export.errors import ExportError, GuardError
 from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import check_none_missed, check_quantized
+from ftool_export.graph.half_arithmetic import imitate_half
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK, DropMask
 from ftool_export.passes.drop_reshapes import DropReshapes
@@ -15,6 +16,7 @@ from ftool_export.passes.feed_packed import FeedPacked
 from ftool_export.passes.fold_transposes import FoldTransposes
 from ftool_export.passes.fold_uniform_lookups import FoldUniformLookups
 from ftool_export.passes.gemm_to_matmul import GemmToMatMul
+from ftool_export.passes.half_floats import LARGEST, HalfFloats
 from ftool_export.passes.matching import constant_matmuls, constant_shape, layer_of, layers, output_layer
 from ftool_export.passes.move_scales import MoveScales
 from ftool_export.passes.name_layers import NameLayers
@@ -85,9 +87,11 @@ def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Gra
 
     Raises:
         GuardError: a matrix product that is large enough to be quantised was left in fp32, or the graphs' outputs are
-            too far from torch's.
+            too far from torch's, or exceed the range of float16.
     """
     graphs = graphs.clone()
+    if plan.half:
+        return _in_half(graphs)
     if plan.quantize_products is None:
         return graphs
     if plan.smooth:
@@ -146,7 +150,7 @@ def check_tables(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) ->
         return
     if plan.quantize_products is None:
         raise ExportError(
-            "embeddings in 4 bits are for quantised precisions, not for fp32: leave out --embedding-bits"
+            "embeddings in 4 bits are for quantised precisions, not for fp32 or fp16: leave out --embedding-bits"
         )
     if any(tied_products(model) for model in graphs.models.values()):
         raise ExportError(
@@ -158,6 +162,21 @@ def check_tables(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) ->
             f"this model has no embedding table of at least {settings.smallest_table:,} numbers, and smaller ones stay "
             "in fp32: leave out --embedding-bits"
         )
+
+
+def _in_half(graphs: Graphs) -> Graphs:
+    """Convert the fp32 graphs to float16 in place, and check the outputs that they give in float16 arithmetic."""
+    stage = HalfFloats.__name__
+    try:
+        graphs = _applied(HalfFloats(), graphs, quantized=True)
+        imitated = {name: imitate_half(model) for name, model in graphs.models.items()}
+        replace(graphs, models=imitated).checked(stage, quantized=True)
+    except GuardError as error:
+        _, _, reason = str(error).partition(": ")
+        raise GuardError(
+            stage, f"in float16, whose largest number is {LARGEST:,.0f}, {reason}; use --precision fp32"
+        ) from error
+    return graphs
 
 
 def _applied(graph_pass: ir.passes.InPlacePass, graphs: Graphs, *, quantized: bool) -> Graphs:

@@ -5,10 +5,7 @@ the damage. Nor do answers depend on the embeddings of tokens that no example co
 the same checkpoint, precision, smoothing and activation scales give the same graph. See docs/adr/0010.
 """
 
-import shutil
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +15,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 import ftool_runtime as ft
-from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
+from ftool_export.bundle.judged import Models, as_bundle, stored_graphs
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.examples.base import Examples
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
+from ftool_export.passes.half_floats import HalfFloats
 from ftool_export.passes.matching import constant_matmuls
 from ftool_export.passes.quantize_blocks import BLOCKS, NIBBLES, signed_levels
 from ftool_export.passes.quantize_embeddings import BLOCK, ROWS
@@ -34,8 +32,6 @@ from ftool_export.precision_plans import PrecisionPlan, plan_of
 from ftool_export.quantization import move_scales, quantize
 from ftool_export.report import StoredWeights
 from ftool_runtime.bundle.manifest import Manifest
-
-Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" of generators
 
 _ANOTHER_PROCESSOR: Final = 2.0**-22  # two units in the last place of a float32
 _LARGEST: Final = np.finfo(np.float32)  # masks are the smallest number; further from zero is infinite
@@ -89,11 +85,6 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
     )
     source = move_scales(capture_source(loaded, examples.inputs, passes), passes)
     return Derived(source.models, quantize(source, plan, passes).models)
-
-
-def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
-    """Return the graphs of a bundle, by name: "model", or "encoder" and "decoder"."""
-    return {name: ir.load(bundle / file) for name, file in GRAPH_FILES.items() if file in manifest.files}
 
 
 def smoothing_of(model: ir.Model) -> dict[str, NDArray[np.float32]]:
@@ -185,18 +176,18 @@ def _steps(levels: NDArray[Any], scale: NDArray[Any], weight: NDArray[Any], bits
 
 
 def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:
-    return float(np.abs(one - other).max(initial=0.0))
+    return float(np.abs(np.subtract(one, other, dtype=np.float32)).max(initial=0.0))
 
 
 def constant_error(stored: ir.Model, derived: ir.Model) -> float:
-    """Return the largest difference between the graphs' float32 constants, relative to the array's largest value.
+    """Return the largest difference between the graphs' float constants, relative to the array's largest value.
 
     The result is infinite if the constants of the two graphs differ in name or shape.
     """
     ours, theirs = _arrays(stored), _arrays(derived)
     if {name: array.shape for name, array in ours.items()} != {n: a.shape for n, a in theirs.items()}:
         return np.inf
-    floats = [name for name, array in ours.items() if array.dtype == np.float32 and array.size]
+    floats = [name for name, array in ours.items() if array.dtype in (np.float32, np.float16) and array.size]
     return max(
         (
             _largest(ours[name], theirs[name]) / max(float(np.abs(theirs[name]).max()), 1e-30)
@@ -209,21 +200,6 @@ def constant_error(stored: ir.Model, derived: ir.Model) -> float:
 def _arrays(model: ir.Model) -> dict[str, NDArray[Any]]:
     constants = {name: value.const_value for name, value in model.graph.initializers.items()}
     return {name: constant.numpy() for name, constant in constants.items() if constant is not None}
-
-
-@contextmanager
-def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
-    """Yield the folder of a temporary copy of `bundle` in which `graphs` replace the bundle's own."""
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
-        folder = Path(place)
-        for file in manifest.files:
-            if not any(file.startswith(GRAPH_FILES[graph]) for graph in graphs):
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(bundle / file, folder / file)
-        for name, model in graphs.items():
-            write_model(model, folder, GRAPH_FILES[name])
-        Draft(folder).write_manifest(manifest)
-        yield folder
 
 
 def jittered(model: ir.Model, seed: int = 0) -> ir.Model:
@@ -269,14 +245,15 @@ def compare_with_derived(
     if manifest.precision.name == "fp32":
         return StoredWeights(constant_error=constant)
     plan = plan_of(manifest)
-    weight = max(
-        weight_error(graph, exact, fed_back_levels(graph, exact, plan))
-        for graph, exact in ((graph, derived.exact[name]) for name, graph in stored.items())
-    )
+    weight = None
+    if not plan.half:  # constants in float16 are compared above, all of them
+        weight = max(
+            weight_error(graph, exact, fed_back_levels(graph, exact, plan))
+            for graph, exact in ((graph, derived.exact[name]) for name, graph in stored.items())
+        )
     with as_bundle(derived.quantized, bundle, manifest) as folder, ft.load(folder) as honest:
         expected, answers = examples.numbers(honest)
-    moved = {name: jittered(graph) for name, graph in derived.quantized.items()}
-    with as_bundle(moved, bundle, manifest) as folder, ft.load(folder) as other:
+    with as_bundle(_moved(derived, plan), bundle, manifest) as folder, ft.load(folder) as other:
         rounded, _ = examples.numbers(other, answers)
     found, _ = examples.numbers(model, answers)
     return StoredWeights(
@@ -285,6 +262,16 @@ def compare_with_derived(
         rounding=_distance(expected, found),
         rounding_limit=_MARGIN * _distance(expected, rounded) + _FLOAT32 * _distance(expected),
     )
+
+
+def _moved(derived: Derived, plan: PrecisionPlan) -> Models:
+    """Return the derived graphs with jittered constants; those of float16 graphs are jittered before the conversion."""
+    exact = derived.exact if plan.half else derived.quantized
+    moved = {name: jittered(graph) for name, graph in exact.items()}
+    if plan.half:
+        for graph in moved.values():
+            HalfFloats()(graph)
+    return moved
 
 
 def _distance(

@@ -28,6 +28,8 @@ class ExportReport:
         files: every file of the bundle except its manifest.
         verdict: the gate's verdict.
         largest_logit_difference: the largest difference between outputs of fp32 graphs and of torch on probe inputs.
+        device: the device that the bundle is for.
+        proof: where and in which arithmetic the gate has run the bundle, as in `pipeline.proof_of`.
         advice: remedies for failed checks, and a note if quality was not measured; None if there is nothing to report.
     """
 
@@ -39,6 +41,8 @@ class ExportReport:
     files: Mapping[str, FileRecord]
     verdict: Verdict
     largest_logit_difference: float
+    device: str
+    proof: Mapping[str, str]
     advice: str | None
 
     @property
@@ -58,6 +62,8 @@ class ExportReport:
             "files": [{"path": path, "bytes": record.bytes} for path, record in self.files.items()],
             "gate": self.verdict.to_json(),
             "largest_logit_difference": self.largest_logit_difference,
+            "device": self.device,
+            "proof": dict(self.proof),
             "advice": self.advice,
         }
 
@@ -66,11 +72,11 @@ class ExportReport:
 class StoredWeights:
     """Differences between a bundle and graphs obtained by exporting its checkpoint again.
 
-    All attributes except `constant_error` are None for fp32.
+    All attributes except `constant_error` are None for fp32, and `weight_error` for fp16.
 
     Attributes:
-        constant_error: the largest difference between float32 constants of bundle and new graphs, relative to the
-            largest value of the array.
+        constant_error: the largest difference between float constants of bundle and new graphs, relative to the largest
+            value of the array.
         weight_error: the largest difference between a quantised weight of the bundle and the checkpoint's weight, in
             quantisation steps.
         rounding: the root mean square difference between outputs (such as logits) of bundle and new graphs, on a

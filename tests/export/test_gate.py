@@ -125,7 +125,7 @@ def test_the_json_names_the_checks_that_parity_would_fail() -> None:
 
 
 def advice(precision: str = "w8", **changes: object) -> str | None:
-    closer = precision_plan(precision, "cpu").closer
+    closer = precision_plan(precision, "cuda" if precision == "fp16" else "cpu").closer
     return advise(replace(VERDICT, **changes), closer)  # type: ignore[arg-type]
 
 
@@ -154,7 +154,12 @@ def test_what_was_not_judged_is_told_beside_it() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "remedy"),
-    [("int8", "--precision w8"), ("w4", "--precision w8"), ("w8", "--precision fp32")],
+    [
+        ("fp16", "--precision fp32"),
+        ("int8", "--precision w8"),
+        ("w4", "--precision w8"),
+        ("w8", "--precision fp32"),
+    ],
 )
 def test_a_refusal_names_a_remedy(precision: str, remedy: str) -> None:
     told = advice(precision, passed=False, bundle=0.1)

@@ -64,6 +64,7 @@ def exported(
             settings = ExportSettings(
                 bundle=made[precision],
                 precision=precision,
+                device=PLANS["encoder"][precision].devices[-1],
                 allow_drift=True,  # random weights have no clear preferences
                 passes=tiny,
             )
@@ -118,7 +119,7 @@ def test_a_bundle_is_verified_and_at_parity(
     assert ft.verify(folder).passed
     report = parity_of(bert, folder, texts)
     assert report.precision == precision
-    assert report.batch_effect <= (0 if precision == "int8" else 1e-6)
+    assert report.batch_effect <= {"int8": 0, "fp16": 5e-3}.get(precision, 1e-6)
     if precision == "fp32":
         assert report.passed
         assert report.agreement == 1

@@ -32,5 +32,5 @@ def test_each_remedy_is_a_precision_of_the_family_and_the_last_is_fp32(family: s
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ExportError, match="unknown precision 'int9'; choose one of fp32, int8"):
+    with pytest.raises(ExportError, match="unknown precision 'int9'; choose one of fp32, fp16, int8"):
         precision_plan("int9", "cpu")

@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.captures import fresh_captures
 from tests.helpers.graphs import graph
 
+from ftool_export.bundle.judged import Models, as_bundle, stored_graphs
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.examples.classification import ClassificationExamples
@@ -20,13 +21,10 @@ from ftool_export.pipeline import export
 from ftool_export.precision_plans import PLANS
 from ftool_export.rederive import (
     Derived,
-    Models,
-    as_bundle,
     constant_error,
     derive,
     fed_back_levels,
     jittered,
-    stored_graphs,
     weight_error,
 )
 from ftool_export.report import ParityReport
@@ -48,8 +46,13 @@ def exported(
         if precision not in made:
             folder = tmp_path_factory.mktemp(precision) / "bundle"
             name, _, four = precision.partition("+")
-            passes = replace(tiny, embedding_bits=4) if four else tiny
-            settings = ExportSettings(bundle=folder, precision=name, allow_drift=True, passes=passes)
+            settings = ExportSettings(
+                bundle=folder,
+                precision=name,
+                device=PLANS["encoder"][name].devices[-1],
+                allow_drift=True,
+                passes=replace(tiny, embedding_bits=4) if four else tiny,
+            )
             loaded = load_classifier(bert)
             examples = ClassificationExamples(loaded=loaded, inputs=texts[::2])
             assert export(settings, loaded, examples).bundle == folder
@@ -78,6 +81,30 @@ def test_an_honest_bundle_is_the_derived_graph_bit_for_bit_on_the_same_machine(
     assert 0.3 < stored.weight_error <= 0.5  # rounding to the nearest step
     assert stored.constant_error == 0
     assert stored.rounding == 0 < stored.rounding_limit
+
+
+def test_an_honest_bundle_in_float16_is_the_derived_graph_and_a_changed_one_fails(
+    exported: Exported, bert: Path, texts: list[str]
+) -> None:
+    bundle = exported("fp16")
+    stored = parity_of(bert, bundle, texts).stored
+    assert stored.weight_error is None
+    assert stored.constant_error == 0
+    assert stored.rounding == 0 < stored.rounding_limit < 1e-3
+    manifest = Manifest.read(bundle)
+    graphs = spoiled_graph(bundle, "model", ".bias", next_half)
+    with as_bundle(graphs, bundle, manifest) as spoiled:
+        assert "constant_error" in failed(parity_of(bert, spoiled, texts))
+    graphs = stored_graphs(bundle, manifest)
+    norm = next(node for node in graphs["model"].graph if node.op_type == "LayerNormalization")
+    norm.attributes["epsilon"] = ir.AttrFloat32("epsilon", 0.1)
+    with as_bundle(graphs, bundle, manifest) as spoiled:
+        assert "rounding" in failed(parity_of(bert, spoiled, texts))
+
+
+def next_half(array: np.ndarray) -> None:
+    assert array.dtype == np.float16
+    array[0] = np.nextafter(array[0], np.float16(np.inf))
 
 
 def test_a_bundle_exported_before_its_last_layer_computed_one_token_is_derived_in_its_own_form(

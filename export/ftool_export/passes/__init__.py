@@ -20,7 +20,7 @@ from ftool_runtime.bundle.precisions import EMBEDDING_BITS
 
 MICROSOFT: Final = "com.microsoft"
 MICROSOFT_VERSION: Final = 1
-_RECORDED: Final = ("smallest", "smallest_table", "block_size", "pooled_token")
+_RECORDED: Final = ("smallest", "smallest_table", "block_size", "pooled_token", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class PassSettings:
         if values is None:
             return None
         moved = {name: _dense(pairs) for name, pairs in values.get("moved", {}).items()}
-        older = {"pooled_token": False, **values}
+        older = {"pooled_token": False, "device": "cpu", **values}
         return cls(**{name: older[name] for name in _RECORDED}, moved=moved)
 
 

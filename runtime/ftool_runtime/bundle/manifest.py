@@ -74,7 +74,7 @@ class Precision:
         in_fp32: the layers of `left_out` that are in fp32 although the bundle could have them in 8-bit blocks.
         devices: the devices that the bundle runs on.
         embedding_bits: the bits of a number in embedding tables that are quantised: 8 (also in older bundles, which do
-            not say so), or 4. fp32 bundles have no such tables.
+            not say so), or 4. fp32 and fp16 bundles have no such tables.
     """
 
     name: str = written("fp32")

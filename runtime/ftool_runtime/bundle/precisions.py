@@ -2,6 +2,6 @@
 
 from typing import Final, Literal, get_args
 
-PrecisionName = Literal["fp32", "int8", "int8-rows", "int8-static", "w8", "w4"]
+PrecisionName = Literal["fp32", "fp16", "int8", "int8-rows", "int8-static", "w8", "w4"]
 PRECISIONS: Final[tuple[PrecisionName, ...]] = get_args(PrecisionName)
 EMBEDDING_BITS: Final = (8, 4)  # bits of a number in an embedding table that is quantised

@@ -192,7 +192,7 @@ def _why_no_cuda(onnxruntime: Any, allowed: tuple[str, ...]) -> str | None:
     if "cuda" not in allowed:
         return (
             f"this bundle was exported for {', '.join(allowed)}, not for cuda; "
-            "export it with `--device cuda --precision fp32`"
+            "export it with `--device cuda --precision fp16`, or fp32"
         )
     if _CUDA not in onnxruntime.get_available_providers():
         return (

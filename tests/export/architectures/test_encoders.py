@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from transformers import AutoConfig
@@ -59,6 +60,11 @@ def test_all_precisions_answer_as_torch_does(
         assert plan.quantize_products is not None
         graph = quantize(source, plan, tiny).models["model"]
         assert count_operators(graph)[plan.quantize_products.operator] >= 8
+    halves = quantize(source, PLANS["encoder"]["fp16"], tiny).models[
+        "model"
+    ]  # raises if answers are far from torch's
+    products = [node for node in halves.graph if node.op_type == "MatMul"]
+    assert all(value.dtype == ir.DataType.FLOAT16 for node in products for value in node.outputs)
     graph = source.models["model"].clone()
     quantize_products(
         graph, PLANS["encoder"]["w4"], tiny

@@ -127,7 +127,11 @@ def test_a_guard_error_survives_pickling() -> None:
 
 
 def test_precisions_say_where_they_run() -> None:
-    with pytest.raises(ExportError, match="int8 does not run on 'cuda'; use --precision fp32"):
+    with pytest.raises(
+        ExportError, match="int8 does not run on 'cuda'; use --precision fp32 or fp16, or --device cpu"
+    ):
         precision_plan("int8", "cuda")
-    with pytest.raises(ExportError, match=r"fp32, int8, .*w8, w4"):
+    with pytest.raises(ExportError, match=r"fp16 does not run on 'cpu'; .* or --device cuda"):
+        precision_plan("fp16", "cpu")
+    with pytest.raises(ExportError, match=r"fp32, fp16, int8, .*w8, w4"):
         precision_plan("int4", "cpu")

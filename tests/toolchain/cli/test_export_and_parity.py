@@ -229,6 +229,19 @@ def test_ranges_of_activations_are_measured_on_data_or_not_at_all(
     assert Manifest.read(tmp_path / "b").precision.name == "int8-static"
 
 
+def test_a_bundle_for_a_gpu_is_in_float16_if_asked_and_says_where_it_was_proved(
+    model: Path, tmp_path: Path
+) -> None:
+    call = ["export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--device", "cuda"]
+    result = ftool(*call, "--precision", "fp16", "--allow-drift")
+    assert result.exit_code == 0, result.output
+    assert (
+        f"on the CPU, not on a GPU; there, run: python -m ftool_runtime verify {tmp_path / 'b'}"
+        in result.stdout
+    )
+    assert Manifest.read(tmp_path / "b").precision.name == "fp16"
+
+
 def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: Path) -> None:
     result = ftool("export", "--checkpoint", model / "run", "-o", tmp_path / "b", "--data", topics, "--json")
     assert result.exit_code == 0, result.output
@@ -240,8 +253,12 @@ def test_any_checkpoint_is_judged_on_data(model: Path, topics: Path, tmp_path: P
     [
         (["--checkpoint", "run"], "--checkpoint needs --output"),
         (["-o", "bundle"], "--output is for --checkpoint"),
-        (["--precision", "int4"], "'int4' is not one of 'fp32', 'int8', "),
-        (["--device", "cuda"], "int8 does not run on 'cuda'; use --precision fp32"),
+        (["--precision", "int4"], "'int4' is not one of 'fp32', 'fp16', "),
+        (["--device", "cuda"], "int8 does not run on 'cuda'; use --precision fp32 or fp16"),
+        (
+            ["--precision", "fp16"],
+            "fp16 does not run on 'cpu'; use --precision fp32 or int8, or --device cuda",
+        ),
         (["--max-drop", "2"], "2.0 is not in the range"),
         (
             ["--checkpoint", "run", "-o", "b", "--task", "fill-mask"],

@@ -16,6 +16,8 @@ from tests.helpers.shared import BuiltOnce
 from tests.helpers.tiny_models import TinyModels
 
 from ftool.bench.measure import BenchSettings
+from ftool.bench.run import Placement
+from ftool.evaluation.evaluate import opened_bundle
 from ftool.ladder import climb
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.pipeline import export
@@ -198,7 +200,27 @@ def test_a_distilled_model_is_a_candidate_too(model: Path, built: list[str]) -> 
     shutil.copytree(model / "run", small / "run")
     found = told("export", model, *AUTO, "--candidate", small)
     assert {one["name"] for one in found["ladder"]["candidates"]} >= {"int8", "small-int8", "small-fp32"}
-    assert sorted(built) == sorted(PLANS["encoder"])
+    assert sorted(built) == sorted(name for name, plan in PLANS["encoder"].items() if "cpu" in plan.devices)
+
+
+def test_on_a_gpu_it_chooses_between_fp32_and_fp16(
+    model: Path, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: list[str] = []
+
+    def on_cpu(bundle: Path, reference: Any, *, device: str) -> Any:
+        devices.append(device)
+        return opened_bundle(bundle, reference)
+
+    def placed(*, device: str) -> Placement:
+        devices.append(device)
+        return Placement()
+
+    monkeypatch.setattr("ftool.ladder.rungs.opened_bundle", on_cpu)
+    monkeypatch.setattr("ftool.ladder.timing.Placement", placed)
+    found = told("export", model, *AUTO, "--device", "cuda")
+    assert built == [one["name"] for one in found["ladder"]["candidates"]] == ["fp32", "fp16"]
+    assert devices == ["cuda"] * 3  # two are scored, and both are timed
 
 
 def test_a_checkpoint_needs_data_to_be_judged_on(model: Path, topics: Path, tmp_path: Path) -> None:

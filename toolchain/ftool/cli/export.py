@@ -105,7 +105,11 @@ _LADDER_FLAGS: Final = {  # by the name of the setting
     default=None,
     help="Write the bundle even if its answers differ more from torch's than ftool parity allows.",
 )
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="The device that the bundle must run on.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="The device that the bundle must run on; cuda is for encoders, in fp32 or fp16.",
+)
 @click.option(
     "--golden",
     type=click.Choice(["probes", "data"]),
@@ -282,4 +286,9 @@ def _report_text(report: "ExportReport") -> str:
         lines.append("the bundle failed the accuracy gate: nothing was written")
     else:
         lines.append(f"{report.bundle}: {report.bytes / 1e6:.1f} MB, {report.precision}")
+        if report.device != report.proof["device"]:
+            lines.append(
+                f"proved on the CPU, not on a GPU; there, run: python -m ftool_runtime verify {report.bundle} --device "
+                f"{report.device}"
+            )
     return "\n".join([*lines, report.advice] if report.advice else lines)

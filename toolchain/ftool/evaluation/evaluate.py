@@ -27,6 +27,7 @@ from ftool.workspace import ModelFolder
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
+from ftool_runtime.session.onnx_session import Device
 
 
 def evaluate(
@@ -98,13 +99,15 @@ def open_model(folder: ModelFolder, row: Task, on: Literal["run", "bundle"]) -> 
 
 
 @contextmanager
-def opened_bundle(bundle: Path, reference: Callable[[], Any]) -> Iterator[OpenModel]:
-    """Open a bundle in the runtime; `reference` loads and returns the checkpoint that it was made from.
+def opened_bundle(
+    bundle: Path, reference: Callable[[], Any], *, device: Device = "cpu"
+) -> Iterator[OpenModel]:
+    """Open a bundle in the runtime on `device`; `reference` loads and returns the checkpoint that it was made from.
 
-    Raises BundleError if the bundle can't be loaded.
+    Raises BundleError if the bundle can't be loaded, and DeviceError if the device is not available.
     """
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
-    with ftool_runtime.load(bundle, profile="throughput") as model:
+    with ftool_runtime.load(bundle, device=device, profile="throughput") as model:
         yield open_bundle(model, Manifest.read(bundle), tokenizer, reference)
 
 

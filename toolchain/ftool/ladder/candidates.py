@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ftool.errors import ModelFolderError
 from ftool.export import load_on_split
@@ -40,7 +40,7 @@ class Source:
     recipe: Recipe
     loaded: Any
     fitted: Any
-    device: str = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
 
     @cached_property
     def examples(self) -> Any:

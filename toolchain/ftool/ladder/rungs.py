@@ -251,7 +251,7 @@ def _built(settings: ExportSettings, source: Source, reference: Reference) -> Ru
         return Rung(**identity, bundle=None, report=None, refusal=str(error))
     if report.bundle is None:
         return Rung(**identity, bundle=None, report=report.to_json(), refusal=_refusal(report))
-    with opened_bundle(report.bundle, lambda: source.loaded) as model:
+    with opened_bundle(report.bundle, lambda: source.loaded, device=source.device) as model:
         statistics = reference.statistics_of(model, source)
     return Rung(
         **identity,

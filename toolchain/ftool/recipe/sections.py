@@ -265,7 +265,7 @@ class ExportRecipe:
 
     precision: Annotated[
         PrecisionName | Literal["auto"],
-        "fp32, w8 (closest to it), int8 (fastest), int8-static, int8-rows, w4 (smallest); auto: cheapest in max_drop",
+        "fp32, fp16 (cuda), w8, int8 (fastest), int8-static, int8-rows, w4 (smallest); auto: cheapest in max_drop",
         DERIVED,
     ] = default("int8")
     embedding_bits: Annotated[
