@@ -125,6 +125,8 @@ def _fits_half(node: ir.Node, halves: Mapping[ir.Node, None]) -> bool:
     if node.op_type == "Cast" and node.inputs[0] is not None and node.inputs[0].dtype != _FLOAT:
         return node.inputs[0].dtype == ir.DataType.BOOL  # integers may be counts or positions beyond 2,048
     sources = [_is_half(value, halves) for value in _computed(node)]
+    if node.op_type == "Div" and node.inputs[1] in _computed(node) and not _is_half(node.inputs[1], halves):
+        return False  # float16 might make the divisor 0
     mixed = len(set(sources)) == 2
     return not sources or (any(sources) and not (mixed and _read_in_float32(node)))
 
@@ -135,8 +137,8 @@ def _computed(node: ir.Node) -> list[ir.Value]:
     return [value for value in values if not value.is_initializer()]
 
 
-def _is_half(value: ir.Value, halves: Mapping[ir.Node, None]) -> bool:
-    producer = value.producer()
+def _is_half(value: ir.Value | None, halves: Mapping[ir.Node, None]) -> bool:
+    producer = value.producer() if value is not None else None
     return producer is not None and producer in halves
 
 

@@ -82,6 +82,16 @@ def test_a_vector_of_zeros_is_not_divided_by_0(tmp_path: Path) -> None:
     assert (run(imitate_half(model), tmp_path, ids=ids, mask=np.ones_like(ids))[0] == 0).all()
 
 
+def test_a_small_limit_of_a_divisor_is_not_rounded_to_0(tmp_path: Path) -> None:
+    body = """limited (float[batch, 16] x) => (float[batch, 16] y)
+    <float[batch, 16] h, float[batch, 16] bounded>
+    { h = MatMul (x, w)  bounded = Clip (h, least)  y = Div (h, bounded) }"""
+    model = graph(body, w=numbers(16, 16), least=np.array(1e-12, np.float32))
+    HalfFloats()(model)
+    assert types(model, "Clip") == types(model, "Div") == {FLOAT}
+    assert (run(imitate_half(model), tmp_path, x=np.zeros((1, 16), np.float32))[0] == 0).all()
+
+
 MASKED = """masked (float[batch, time] scores, bool[batch, time] real) => (float[batch, time] y)
 <float[batch, time] bias, float[batch, time] product, float[batch, time] total>
 { bias = Where (real, zero, lowest)  product = MatMul (scores, w)  total = Add (product, bias)
