@@ -85,7 +85,12 @@ def test_the_error_of_a_share_of_tokens_is_that_of_independent_texts() -> None:
 def classifier_examples(recipe: Recipe) -> tuple[Any, Any, Any]:
     texts = [LabelledText(f"text {row}", ("rare" if row >= 200 - RARE else "usual",)) for row in range(200)]
     loaded = SimpleNamespace(
-        labels=("usual", "rare"), multi_label=False, regression=False, thresholds=None, pairs=False
+        labels=("usual", "rare"),
+        multi_label=False,
+        regression=False,
+        thresholds=None,
+        has_tuned_numbers=False,
+        pairs=False,
     )
     return recipe.row.examples(loaded, Split(texts, ""), recipe), answers([])[0], answers([199])[0]
 
