@@ -131,13 +131,7 @@ class Verdict:
 
 
 def judge(
-    loaded: Any,
-    model: Any,
-    examples: Examples,
-    *,
-    precision: str,
-    max_drop: float,
-    allow_drift: bool = False,
+    loaded: Any, model: Any, examples: Examples, *, precision: str, max_drop: float, allow_drift: bool = False
 ) -> Verdict:
     """Compare a model's answers with torch's on examples outside the training data, and return the gate's verdict.
 

@@ -1,5 +1,6 @@
 """Export a checkpoint: capture, tidy and quantise graphs, write a draft, and keep the draft if it passes the gate."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -68,15 +69,12 @@ def export(
     check_tables(source, plan, plan.settings(settings.passes))
     source, passes = _prepare(settings, plan, loaded, examples, source)
     manifest = None
-    try:
-        with new_bundle(settings.bundle) as draft:
-            trials = _Trials(settings, loaded, examples, plan, passes, source, draft)
-            verdict = _settle(trials)
-            if not verdict.passed:
-                raise _RefusedError
-            manifest = _finish(trials, verdict)
-    except _RefusedError:
-        pass
+    with contextlib.suppress(_RefusedError), new_bundle(settings.bundle) as draft:
+        trials = _Trials(settings, loaded, examples, plan, passes, source, draft)
+        verdict = _settle(trials)
+        if not verdict.passed:
+            raise _RefusedError
+        manifest = _finish(trials, verdict)
     return ExportReport(
         bundle=settings.bundle if manifest else None,
         precision=settings.precision,

@@ -102,11 +102,11 @@ class TextGenerator(Generator):
             system: the system message, if any.
             examples: turns before the first one, such as few-shot examples: messages of "user" and "assistant" in turn.
             prefix_cache: a file for the caches of `system` and `examples`, which the next start of the program reads
-                instead of computing them. A file that does not fit them, the bundle, onnxruntime or the processor, or
-                that is damaged, is replaced, with a warning in the log; see docs/generation.md.
+                instead of computing them. A file that does not fit them, the bundle, onnxruntime, the processor or the
+                number of threads, or that is damaged, is replaced, with a warning in the log; see docs/generation.md.
 
-        Raises InputError if `examples` are not messages, or if `prefix_cache` is set and there is no beginning, the
-        bundle can't keep caches, the folder does not exist, or the file is something else than a prefix cache.
+        Raises InputError if `examples` are not messages, or if `prefix_cache` is set but `system` and `examples` are
+        not, the bundle can't keep caches, the folder does not exist, or the file is not a prefix cache.
         """
         beginning: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         if system is not None:

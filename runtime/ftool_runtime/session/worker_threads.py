@@ -17,7 +17,7 @@ _TASKS = Path("/proc/self/task")
 
 
 def thread_ids() -> frozenset[int]:
-    """Return the operating system's numbers of this process's threads; none where there is no Linux /proc."""
+    """Return the numbers that Linux gives to this process's threads; an empty set on other systems."""
     if sys.platform != "linux":
         return frozenset()
     try:

@@ -192,7 +192,7 @@ def test_no_other_file_is_read_or_overwritten(bundle: Path, tmp_path: Path) -> N
         for name, message in (
             ("notes.txt", "is not a prefix cache, and is not overwritten"),
             (".", "is not a file"),
-            ("none/prefix", "there is no folder"),
+            ("none/prefix", "of the prefix cache prefix does not exist"),
         ):
             with pytest.raises(ft.InputError, match=message):
                 model.session(SYSTEM, prefix_cache=tmp_path / name)

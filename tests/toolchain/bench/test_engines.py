@@ -1,4 +1,4 @@
-"""What a timed process is given by the process that starts it."""
+"""The environment variables of a timed process."""
 
 import pytest
 

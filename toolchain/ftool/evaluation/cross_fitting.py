@@ -5,6 +5,7 @@ with the same numbers loses that advantage, even if its answers are as good (doc
 with numbers that were tuned on other examples (cross-fitting: Chernozhukov et al. 2018).
 """
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -49,6 +50,17 @@ def tuned_for(judged: Any, tuning: Any, tune: Tuner) -> Any:
     if len(found) < len(judged):
         return tune(np.arange(len(tuning)))
     return cross_fitted(tune, len(tuning))[found]
+
+
+def judging_numbers(
+    loaded: Any, split: Any, shipped: Any, fit: Callable[[], Any]
+) -> tuple[bool, Callable[[], Any]]:
+    """Return whether `loaded` is judged on `split` with cross-fitted numbers, and a function that returns the numbers.
+
+    They are those of `fit`, which is called once, if training tuned the `shipped` ones on these examples.
+    """
+    crossed = loaded.has_tuned_numbers and tuned_on(loaded, split)
+    return crossed, functools.cache(fit) if crossed else lambda: shipped
 
 
 def tuned_on(loaded: Any, split: Any) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -256,21 +256,19 @@ def _baselines(
 
 def _examples(loaded: Any, split: Split[LabelledText], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
-    from ftool.evaluation.cross_fitting import tuned_on
+    from ftool.evaluation.cross_fitting import judging_numbers
     from ftool.evaluation.metrics.classification import main_score
     from ftool_export.examples.classification import ClassificationExamples
 
     metric = _main_metric(loaded, split, recipe)
     kind: dict[str, Any] = {"multi_label": loaded.multi_label, "regression": loaded.regression}
     targets = _targets(split, loaded).numpy()
-
-    crossed = loaded.has_tuned_numbers and tuned_on(loaded, split)
-
-    @cache
-    def thresholds() -> Any:
-        if not crossed:
-            return loaded.thresholds
-        return _cross_fit(loaded, split, examples.reference(loaded), recipe)
+    crossed, thresholds = judging_numbers(
+        loaded,
+        split,
+        loaded.thresholds,
+        lambda: _cross_fit(loaded, split, examples.reference(loaded), recipe),
+    )
 
     def score(logits: Any) -> float:
         return main_score(logits, targets, thresholds=thresholds(), metric=metric, **kind)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -193,7 +193,7 @@ def _baselines(data: Dataset[Question], fitted: Split[Question], recipe: Section
 
 def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool.evaluation.confidence_intervals import difference_error
-    from ftool.evaluation.cross_fitting import tuned_on
+    from ftool.evaluation.cross_fitting import judging_numbers
     from ftool.evaluation.metrics.answers import (
         MAIN_METRIC,
         answer_scores,
@@ -203,13 +203,12 @@ def _examples(loaded: Any, split: Split[Question], recipe: Sections) -> Any:
     from ftool_export.examples.questions import QuestionExamples
 
     metric = recipe.train.metric or MAIN_METRIC
-    crossed = loaded.has_tuned_numbers and tuned_on(loaded, split)
-
-    @cache
-    def thresholds() -> Any:
-        if not crossed:
-            return loaded.no_answer_threshold
-        return _cross_fit(loaded, split, examples.reference(loaded), recipe)
+    crossed, thresholds = judging_numbers(
+        loaded,
+        split,
+        loaded.no_answer_threshold,
+        lambda: _cross_fit(loaded, split, examples.reference(loaded), recipe),
+    )
 
     def score(spans: Sequence[Any]) -> float:
         scored = scored_spans(split.examples, spans)

@@ -135,7 +135,7 @@ def _check_path(path: Path) -> None:
         if not path.exists():
             if not path.parent.is_dir():
                 raise InputError(
-                    f"there is no folder {path.parent} for the prefix cache {path.name}; create it"
+                    f"the folder {path.parent} of the prefix cache {path.name} does not exist; create it"
                 )
             return
         if not path.is_file():
