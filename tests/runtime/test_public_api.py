@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import ftool_runtime as ft
+from ftool_runtime.freezing.pyinstaller import hook_dirs
+from ftool_runtime.loading import MODELS
 
 HEAVY = (
     "torch",
@@ -160,3 +163,13 @@ def test_type_checkers_see_the_names_that_are_there() -> None:
 def test_a_wrong_input_is_a_value_error_too() -> None:
     with pytest.raises(ValueError, match="threads"):
         ft.load("nowhere", threads=0)
+
+
+def test_frozen_apps_get_the_modules_that_are_imported_by_name() -> None:
+    hook = Path(*hook_dirs()) / "hook-ftool_runtime.py"
+    told = runpy.run_path(str(hook))["hiddenimports"]
+    assert {f"ftool_runtime.models.{module}" for module, _ in MODELS} <= set(told)
+    assert {getattr(ft, name).__module__ for name in ft.__all__ if name != "__version__"} <= {
+        *told,
+        "ftool_runtime.errors",
+    }

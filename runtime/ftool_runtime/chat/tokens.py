@@ -51,6 +51,16 @@ class ChatFiles(NamedTuple):
             raise BundleError(f"{self.folder / TOKENIZER_CONFIG_FILE} is not valid JSON: {error}") from error
         return settings if isinstance(settings, dict) else {}
 
+    def source(self) -> str | None:
+        """Return the chat template; None if the bundle has none. Raises BundleError for a damaged file."""
+        if self.template is None:
+            source = self.settings().get("chat_template")
+            return source if isinstance(source, str) else None
+        try:
+            return self.template.decode()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"can't read {self.folder / CHAT_TEMPLATE_FILE}: {error}") from error
+
 
 class ChatTokens:
     """Encodes conversations as token ids, in the form that the model was trained on. Thread-safe."""
@@ -62,8 +72,8 @@ class ChatTokens:
         template is damaged; and RuntimeMissingError if jinja2 is not installed.
         """
         settings = files.settings()
-        source = settings.get("chat_template") if files.template is None else _text(files)
-        if not isinstance(source, str):
+        source = files.source()
+        if source is None:
             raise InputError(
                 f"{files.folder} has no chat template: its model continues prompts and was not trained on chats"
             )
@@ -176,14 +186,6 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
             for key, inner in value.items()
         }
     return [_mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _text(files: ChatFiles) -> str:
-    assert files.template is not None
-    try:
-        return files.template.decode()
-    except UnicodeDecodeError as error:
-        raise BundleError(f"can't read {files.folder / CHAT_TEMPLATE_FILE}: {error}") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -44,6 +44,14 @@ class TextGenerator(Generator):
         self._prefixes = SharedPrefixes()
         self._chat_files = ChatFiles.read(folder, engine.manifest)
 
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the bundle has a chat template, which `chat`, `stream_chat` and `session` need.
+
+        Raises BundleError if the file of the template is damaged.
+        """
+        return self._chat_files.source() is not None
+
     def close(self) -> None:
         """Release the graph, threads and buffers. Calls in progress finish; later calls raise ClosedError."""
         super().close()

@@ -46,6 +46,7 @@ def chatter(make_generator: GeneratorMaker) -> Any:
 
 
 def test_messages_are_rendered_by_the_template(chatter: ft.TextGenerator) -> None:
+    assert chatter.has_chat_template
     answer = chatter.chat(HELLO, max_new_tokens=8)
     assert answer.prompt_tokens == 1 + 4 + 1 + 1  # role, words, end, and the answer's role
     row = chatter.generate([[4, 7, 8, 9, 10, 1, 5]], max_new_tokens=8)[0]
@@ -120,6 +121,7 @@ def test_a_template_that_fails_is_one_clear_error(
 def test_a_bundle_without_a_template_says_so(writer_model: ft.TextGenerator) -> None:
     with pytest.raises(ft.InputError, match="has no chat template"):
         writer_model.chat(HELLO)
+    assert not writer_model.has_chat_template
 
 
 def test_without_jinja2_the_extra_is_named(
