@@ -13,17 +13,18 @@ ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A measured value, its limit, and whether the value is within the limit."""
+    """A measured value, its limit, and whether the value is within the limit, which is a `minimum` or a maximum."""
 
     name: str
     value: float
     limit: float
     passed: bool
+    minimum: bool = False
 
 
 def at_least(name: str, value: float, limit: float) -> Check:
     """Return a check that passes if `value` is at least `limit`."""
-    return Check(name, value, limit, value >= limit - ROUNDING)
+    return Check(name, value, limit, value >= limit - ROUNDING, minimum=True)
 
 
 def at_most(name: str, value: float, limit: float) -> Check:

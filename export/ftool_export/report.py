@@ -50,6 +50,11 @@ class ExportReport:
         """The bundle's size in bytes, without its manifest."""
         return sum(record.bytes for record in self.files.values())
 
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing was written, with remedies; None if the bundle was written."""
+        return None if self.bundle else f"the bundle failed the accuracy gate; {self.advice}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON."""
         return {

@@ -16,7 +16,7 @@ from ftool.evaluation.results import METRIC_NAMES, Evaluation, TrainReport
 from ftool.export import check_parity, export_folder
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import copy_shipped
-from ftool.train import train
+from ftool.train_model import train
 from ftool.workspace import ModelFolder
 from ftool_export.report import ExportReport, ParityReport
 
@@ -80,7 +80,6 @@ def demo(folder: Path, name: str) -> DemoReport:
         return DemoReport(trained=trained, export=export)
     logger.info("$ ftool parity %s", folder)
     parity = check_parity(folder, recipe)
-    write_json(parity.to_json(), model.reports / "parity.json")
     evaluations = tuple(evaluate(folder, on="bundle", split=split) for split in ("test", *trained.further))
     logger.info("$ ftool bench %s", folder)
     timed = _bench(model, recipe)

@@ -1,5 +1,7 @@
 """The errors of the toolchain. All are subclasses of `FtoolError`, which the command line prints as one line."""
 
+from typing import Any
+
 from ftool_runtime.errors import FtoolError
 
 
@@ -29,3 +31,15 @@ class BenchError(FtoolError):
 
 class DocumentError(FtoolError):
     """Raised if a document can't be read; the message names the document, the place in the document and the remedy."""
+
+
+class GateError(FtoolError):
+    """Raised if nothing was exported because the bundle would lose too much quality; the message says what to change.
+
+    Attributes:
+        report: what was measured: an `ExportReport`, or the `Frontier` of an export with the precision "auto".
+    """
+
+    def __init__(self, message: str, report: Any) -> None:
+        super().__init__(message)
+        self.report = report

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ftool.bench.run import write_json
 from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
 from ftool.errors import RecipeError
@@ -104,7 +105,8 @@ def check_parity(
 ) -> ParityReport:
     """Compare a model folder's bundle/ with its run/ on a split of `data`, or of the recipe's data if `data` is None.
 
-    If `ftool export --precision auto` has chosen a smaller model that it made, the bundle is compared with that.
+    If `ftool export --precision auto` has chosen a smaller model that it made, the bundle is compared with that. The
+    report is written to reports/parity.json.
 
     Raises:
         FtoolError: run/ or bundle/ is missing, the data can't be read, or run/ and bundle/ are different models.
@@ -113,7 +115,9 @@ def check_parity(
     bundle, run = model.require_bundle(), model.require_origin()
     loaded = recipe.row.load(run)
     examples = examples_for(recipe, loaded, split, data)
-    return parity(loaded, bundle, examples)
+    report = parity(loaded, bundle, examples)
+    write_json(report.to_json(), model.reports / "parity.json")
+    return report
 
 
 def check_parity_of_bundle(

@@ -13,7 +13,7 @@ from ftool.evaluation.open_model import open_run
 from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import is_default
-from ftool.train import keep_untrained, train
+from ftool.train_model import keep_untrained, train
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import CheckpointError

@@ -15,7 +15,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.runs import locked
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError

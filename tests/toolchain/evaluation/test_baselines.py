@@ -22,7 +22,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.baselines.linear import TextTargets, constant_logits, fit_linear
 from ftool.training.baselines.linear_tags import LinearTags
 

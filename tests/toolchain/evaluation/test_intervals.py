@@ -21,7 +21,7 @@ from ftool.evaluation.results import METRIC_NAMES, Evaluation
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.loop import defined
 
 

@@ -17,7 +17,7 @@ from ftool.evaluation.mistakes import NOTHING, Mistakes, find_label_errors, find
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool_runtime.errors import InputError
 
 LABELS = ("card", "loan", "rent")

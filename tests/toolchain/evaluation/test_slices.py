@@ -28,7 +28,7 @@ from ftool.evaluation.statistics import Floats, RecomputedStatistics, SummedStat
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool_runtime.errors import InputError
 
 QUICK = SliceSettings(confidence=ConfidenceSettings(resamples=300))

@@ -13,7 +13,7 @@ from ftool.bench.run import texts_to_time
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 CHARACTERS = "天地人你我他春夏秋冬山水火木金土日月星云风雨雪花鸟鱼虫草书画琴棋"

@@ -20,7 +20,7 @@ from ftool.errors import DataError, TrainingError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train as train_recipe
+from ftool.train_model import train as train_recipe
 from ftool_export.checkpoints.classifier import compute_logits, load_classifier
 
 WORDS = ["rain", "sun", "wind", "cloud", "song", "band", "drum", "choir", "soup", "cheese", "apple", "rice"]

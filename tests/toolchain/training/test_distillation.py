@@ -14,7 +14,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training import distillation
 from ftool.training.classifier import ClassifierObjective
 from ftool.training.distillation import label_columns, load_teacher

@@ -16,7 +16,7 @@ from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train as train_recipe
+from ftool.train_model import train as train_recipe
 from ftool.training import checkpoints
 from ftool_export.checkpoints.embedder import compute_vectors, load_embedder
 

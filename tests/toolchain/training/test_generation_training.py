@@ -16,7 +16,7 @@ from ftool.evaluation.evaluate import evaluate
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import GenerationSettings, TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool_export.checkpoints.generator import load_generator
 from ftool_export.checkpoints.generator_inference import decode, generate_tokens, tokenize_sources
 from ftool_runtime.bundle.manifest import Languages

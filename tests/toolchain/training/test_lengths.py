@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_export.checkpoints.reader import create_reader
 from ftool_export.errors import CheckpointError

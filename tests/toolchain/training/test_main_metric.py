@@ -19,7 +19,7 @@ from ftool.evaluation.metrics.entities import entity_metrics, entity_score
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ftool.errors import RecipeError
 from ftool.evaluation.evaluate import evaluate_recipe
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.schema import SETTINGS
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.reader import answer_tokens, span_loss, window_rows, without_long_questions
 from ftool_export.checkpoints.encoder import compute_outputs
 from ftool_export.checkpoints.reader import LoadedReader, create_reader, load_reader

@@ -16,7 +16,7 @@ from ftool.errors import RecipeError, TrainingError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.contrastive import Couples, SetFitObjective, label_examples
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
 

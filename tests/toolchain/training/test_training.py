@@ -23,7 +23,7 @@ from ftool.evaluation.results import TrainReport
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
-from ftool.train import train
+from ftool.train_model import train
 from ftool.training.classifier import ClassifierObjective
 from ftool.training.head.features import cached_features, features_key
 from ftool.training.objective import finetune

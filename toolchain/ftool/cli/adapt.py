@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ftool.cli.next_steps import command, next_step
 from ftool.cli.options import echo_report, folder_argument, json_option
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def adapt(folder: Path, text: str, labels: tuple[str, ...], max_drop: float, as_
     from ftool import adapt as adaptation
 
     report = adaptation.adapt(folder, text, labels, max_drop=max_drop)
-    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
+    changed = report.kept and report.lesson.updates > 0
+    then = next_step(command("export", folder)) if changed else ""
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json, then=then)
     if not report.kept:
         raise SystemExit(1)
 
@@ -70,4 +73,4 @@ def _verdict(report: "AdaptReport") -> str:
         )
     if report.lesson.updates == 0:
         return "the model already gives this answer; nothing was changed"
-    return f"kept after {report.lesson.updates} updates of the head; run `ftool export` to update the bundle"
+    return f"kept after {report.lesson.updates} updates of the head"

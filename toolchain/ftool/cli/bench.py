@@ -1,13 +1,12 @@
 """`ftool bench`: time the bundle against torch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.next_steps import SAMPLE, command, next_step
 from ftool.cli.options import (
     Percentage,
     Sizes,
@@ -17,36 +16,11 @@ from ftool.cli.options import (
     recipe_options,
     split_option,
 )
+from ftool.recipe.flags import RecipeFlags, recipe_for
 
 if TYPE_CHECKING:
-    from ftool.bench.engines import Engine
-    from ftool.bench.report import BenchReport
-    from ftool.bench.worker import Text
-    from ftool.tasks.base import Task
+    from ftool.recipe.recipe import Recipe
     from ftool.workspace import ModelFolder
-
-SLOWER = 0.1  # the default of --max-slowdown, as a share
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchFlags:
-    """The values of the command's own options; None for what was not given."""
-
-    against: tuple[str, ...]
-    checkpoint: Path | None
-    report_file: Path | None
-    threads: int | None
-    device: str
-    profile: str
-    rounds: int | None
-    texts_per_round: int | None
-    rate: float | None
-    lengths: tuple[int, ...]
-    batches: tuple[int, ...]
-    split: str
-    min_speedup: float | None
-    compare: Path | None
-    max_slowdown: float | None
 
 
 @click.command()
@@ -86,7 +60,22 @@ class BenchFlags:
               help="With --compare: exit with status 1 if slower than before by more; 10% by default.")  # fmt: skip
 @recipe_options
 @json_option
-def bench(folder: Path, flags: RecipeFlags, as_json: bool, **given: Any) -> None:
+def bench(
+    folder: Path,
+    flags: RecipeFlags,
+    against: tuple[str, ...],
+    checkpoint: Path | None,
+    report_file: Path | None,
+    threads: int | None,
+    device: str,
+    profile: str,
+    split: str,
+    min_speedup: float | None,
+    compare: Path | None,
+    max_slowdown: float | None,
+    as_json: bool,
+    **sizes: Any,
+) -> None:
     """Time a bundle on texts of the recipe's data: latency, throughput, start-up, memory.
 
     Each engine runs in its own process, in alternating rounds. A ratio says how many times faster or smaller
@@ -98,82 +87,50 @@ def bench(folder: Path, flags: RecipeFlags, as_json: bool, **given: Any) -> None
     ftool bench models/intents --lengths 16,64,128,256 --batch 1,8,32
     ftool bench sst2 --checkpoint checkpoints/sst2
     """
+    from ftool.bench.bench_bundle import SLOWER, BenchRequest, bench_bundle
+    from ftool.bench.run import Placement
     from ftool.workspace import ModelFolder
 
-    asked = BenchFlags(**given)
-    earlier = _earlier(asked.compare, asked.max_slowdown)
+    if max_slowdown is not None and compare is None:
+        raise click.UsageError("--max-slowdown needs --compare, the earlier report")
     model = ModelFolder.around(folder)
-    engines = _engines(folder, model, asked)
-    row, texts, source = _texts(model, engines[0].folder, flags, asked.split)
-    report = _timed(engines, row, texts, source, asked)
-    try:
-        report = replace(report, compared=_changes(report, earlier, asked.max_slowdown))
-    finally:  # what was timed is kept even if it can't be compared
-        page = _write(report, model, asked.report_file)
+    bundle = folder if model is None else model.require_bundle()
+    asked = BenchRequest(
+        bundle=bundle,
+        model=model,
+        recipe=_recipe(model, bundle, flags),
+        split=split,
+        against=against,
+        checkpoint=checkpoint,
+        placement=Placement(threads=threads, device=device, profile=profile),
+        settings={name: value for name, value in sizes.items() if value is not None},
+        compare=compare,
+        max_slowdown=SLOWER if max_slowdown is None else max_slowdown,
+        page=report_file,
+    )
+    report = bench_bundle(asked)
     data = report.to_json()
-    echo_report(lambda: data, lambda: _report_text(data, page), as_json=as_json)
-    if problems := _problems(data, asked.min_speedup):
+    echo_report(
+        lambda: data,
+        lambda: _report_text(data, asked.written_page),
+        as_json=as_json,
+        then=next_step(command("predict", folder, SAMPLE)),
+    )
+    if problems := _problems(data, min_speedup):
         click.echo("\n".join(problems), err=True)
         raise SystemExit(1)
 
 
-def _engines(folder: Path, model: "ModelFolder | None", asked: BenchFlags) -> "list[Engine]":
-    """Return the bundle and what it is compared with, as engines."""
-    from ftool.bench.run import Placement, engines_of
-
-    bundle, checkpoint = folder if model is None else model.require_bundle(), asked.checkpoint
-    compared = asked.against or (("torch",) if model or checkpoint else ())
-    if "torch" in compared and model is not None:
-        checkpoint = checkpoint or model.require_origin()
-    placement = Placement(threads=asked.threads, device=asked.device, profile=asked.profile)
-    return engines_of(bundle, checkpoint, [other for other in compared if other != "none"], placement)
-
-
-def _timed(
-    engines: "Sequence[Engine]", row: "Task", texts: "Sequence[Text]", source: str, asked: BenchFlags
-) -> "BenchReport":
-    """Time the engines with the task's default settings and those that were given."""
-    from ftool.bench.measure import settings_for
-    from ftool.bench.run import bench as run_bench
-
-    names = ("rounds", "texts_per_round", "rate", "lengths", "batches")
-    given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
-    return run_bench(engines, texts, replace(settings_for(row), **given), task=row.name, split=source)
-
-
-def _earlier(compare: Path | None, max_slowdown: float | None) -> dict[str, Any] | None:
-    """Return the earlier report, read before anything is timed; None if there is none."""
-    if compare is None:
-        if max_slowdown is not None:
-            raise click.UsageError("--max-slowdown needs --compare, the earlier report")
-        return None
-    from ftool.bench.slowdown import read_report
-
-    return read_report(compare)
-
-
-def _changes(
-    report: "BenchReport", earlier: dict[str, Any] | None, limit: float | None
-) -> list[dict[str, Any]] | None:
-    """Return the changes since the earlier report as JSON; None without an earlier one."""
-    if earlier is None:
-        return None
-    from ftool.bench.slowdown import slowdowns
-
-    return [one.to_json(SLOWER if limit is None else limit) for one in slowdowns(earlier, report.to_json())]
-
-
-def _write(report: "BenchReport", model: "ModelFolder | None", page: Path | None) -> Path | None:
-    """Write the report into the model folder, and as HTML to `page` or there; return the path of the HTML file."""
-    from ftool.bench.html_report import write_html
-    from ftool.bench.run import write_json
+def _recipe(model: "ModelFolder | None", bundle: Path, flags: RecipeFlags) -> "Recipe | None":
+    """Return the recipe whose data has the texts to time; None for the bundle's golden inputs."""
+    from ftool.recipe.recipe import Recipe
+    from ftool_runtime.bundle.manifest import Manifest
 
     if model is not None:
-        write_json(report.to_json(), model.reports / "bench.json")
-        page = page or model.reports / "report.html"
-    if page is not None:
-        write_html(report, page)
-    return page
+        return recipe_for(model.path, flags)
+    if flags.data.path is not None:
+        return Recipe(task=Manifest.read(bundle).task, data=flags.data.apply(None))
+    return None
 
 
 def _problems(data: Mapping[str, Any], min_speedup: float | None) -> list[str]:
@@ -181,24 +138,6 @@ def _problems(data: Mapping[str, Any], min_speedup: float | None) -> list[str]:
     slow = [n for n, ratio in data["ratios"].items() if min_speedup and ratio["latency_p50"] < min_speedup]
     lines = [f"slower than --min-speedup {min_speedup} against {', '.join(slow)}"] if slow else []
     return [*lines, *(one["sentence"] for one in data.get("compared", ()) if not one["passed"])]
-
-
-def _texts(
-    model: "ModelFolder | None", bundle: Path, flags: RecipeFlags, split: str
-) -> "tuple[Task, list[Text], str]":
-    """Return the bundle's row of the task table, the texts to time the bundle on, and the name of their split."""
-    from ftool.bench.run import golden_texts, texts_to_time
-    from ftool.recipe.recipe import Recipe
-    from ftool.tasks.registry import find_task
-    from ftool_runtime.bundle.manifest import Manifest
-
-    if model is not None:
-        recipe = recipe_for(model.path, flags)
-    elif flags.data.path is not None:
-        recipe = Recipe(task=Manifest.read(bundle).task, data=flags.data.apply(None))
-    else:
-        return find_task(Manifest.read(bundle).task), golden_texts(bundle), "golden"
-    return recipe.row, texts_to_time(recipe, split, bundle), split
 
 
 def _report_text(data: dict[str, Any], page: Path | None) -> str:

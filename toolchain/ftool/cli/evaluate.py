@@ -6,8 +6,9 @@ from typing import Any, Literal
 import click
 from click.core import ParameterSource
 
-from ftool.cli.flags import DataFlags
+from ftool.cli.next_steps import SAMPLE, after_training, command, next_step
 from ftool.cli.options import data_options, echo_report, folder_argument, json_option, split_option
+from ftool.recipe.flags import DataFlags
 from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
@@ -90,16 +91,22 @@ def evaluate(
         _refuse_predictions(folder, predictions, suite)
     if mistakes:
         _refuse_mistakes(folder, suite)
+    then = ""
     if suite is None:
         _refuse_suite_flags(hateful=hateful, option_label=option_label, always_answer=always_answer)
         if _given("min_examples") and not by:
             raise InputError("--min-examples applies to slices; name a column with --by, or leave it out")
         from ftool.evaluation import evaluate as evaluation
 
-        source = None if data == DataFlags() else data.apply(Recipe.read(ModelFolder(folder).recipe).data)
+        recipe = Recipe.read(ModelFolder(folder).recipe)
+        source = None if data == DataFlags() else data.apply(recipe.data)
         report = evaluation.evaluate(
-            folder, on=on, data=source, split=split, by=by, slicing=slicing, mistakes=mistakes
+            folder, recipe, on=on, data=source, split=split, by=by, slicing=slicing, mistakes=mistakes
         )
+        if on == "run":
+            then = after_training(folder, recipe.row, mistakes=not mistakes)
+        else:
+            then = next_step(command("parity", folder), command("predict", folder, SAMPLE))
     else:
         report = _evaluate_suite(
             folder, on, data,
@@ -107,7 +114,7 @@ def evaluate(
         )  # fmt: skip
     if predictions is not None:
         _write_predictions(report, predictions)
-    echo_report(report.to_json, report.table, as_json=as_json)
+    echo_report(report.to_json, report.table, as_json=as_json, then=then)
 
 
 def _evaluate_suite(

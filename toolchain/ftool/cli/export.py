@@ -1,13 +1,11 @@
 """`ftool export`: turn a checkpoint into a bundle that runs without torch."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.next_steps import SAMPLE, command, next_step
 from ftool.cli.options import (
     checkpoint_facts,
     checkpoint_facts_options,
@@ -16,22 +14,13 @@ from ftool.cli.options import (
     json_option,
     recipe_options,
 )
+from ftool.recipe.flags import RecipeFlags, recipe_for
 from ftool.recipe.sections import AUTO
 from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PRECISIONS
 
 if TYPE_CHECKING:
     from ftool.ladder.frontier import Frontier
-    from ftool.recipe.sections import ExportRecipe
     from ftool_export.report import ExportReport
-
-_LADDER_FLAGS: Final = {  # by the name of the setting
-    "confidence": "--confidence",
-    "max_latency": "--max-latency",
-    "max_size": "--max-size",
-    "prefer": "--prefer",
-    "candidates": "--candidate",
-    "shrink": "--shrink",
-}
 
 
 @click.command()
@@ -166,6 +155,8 @@ def export(
         "golden": golden,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
+    from ftool.exporting import export_checkpoint, export_run
+
     if checkpoint is None:
         if output is not None:
             raise click.UsageError(
@@ -175,7 +166,8 @@ def export(
             raise click.UsageError(
                 "--pairs, --single-texts and --outside-label are for --checkpoint; run/ says these things itself"
             )
-        outcome = _export_folder(folder, flags, chosen)
+        report = export_run(folder, recipe_for(folder, flags), chosen)
+        then = next_step(command("parity", folder), command("predict", folder, SAMPLE))
     else:
         if flags.base or flags.assignments:
             raise click.UsageError(
@@ -183,74 +175,28 @@ def export(
             )
         if output is None:
             raise click.UsageError("--checkpoint needs --output, the folder to write the bundle to")
-        facts = checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label)
-        outcome = _export_checkpoint(checkpoint, output, flags, chosen, facts)
-    echo_report(outcome.values, outcome.text, as_json=as_json)
-    if not outcome.passed:
+        report = export_checkpoint(
+            checkpoint,
+            output,
+            chosen,
+            task=flags.task,
+            data=flags.data.apply(None) if flags.data.path else None,
+            facts=checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label),
+        )
+        then = next_step(command("predict", output, SAMPLE))
+    _echo(report, then, as_json=as_json)
+    if report.bundle is None:
         raise SystemExit(1)
 
 
-class _Outcome(NamedTuple):
-    """The result of an export: what --json prints, what people read, and whether a bundle was written."""
+def _echo(report: "ExportReport | Frontier", then: str, *, as_json: bool) -> None:
+    from ftool.ladder.frontier import Frontier
 
-    values: Callable[[], Any]
-    text: Callable[[], str]
-    passed: bool
-
-
-def _export_folder(folder: Path, flags: RecipeFlags, chosen: Mapping[str, Any]) -> _Outcome:
-    from ftool.export import export_folder
-    from ftool.ladder.climb import climb_folder
-
-    recipe = recipe_for(folder, flags)
-    recipe = replace(recipe, export=replace(recipe.export, **chosen))
-    _check_flags(recipe.export, chosen)
-    if recipe.export.precision == AUTO:
-        return _of_ladder(climb_folder(folder, recipe))
-    return _of_one(export_folder(folder, recipe))
-
-
-def _export_checkpoint(
-    checkpoint: str,
-    output: Path,
-    flags: RecipeFlags,
-    chosen: Mapping[str, Any],
-    facts: Mapping[str, Any],
-) -> _Outcome:
-    from ftool.bases import BASES, resolve_base
-    from ftool.export import export_any
-    from ftool.ladder.climb import climb_checkpoint
-    from ftool.recipe.sections import ExportRecipe
-    from ftool.tasks.registry import find_synonym
-    from ftool_export.checkpoints.pretrained import task_of
-
-    base = BASES[checkpoint].hub_id if checkpoint in BASES else None
-    checkpoint = resolve_base(checkpoint) if checkpoint in BASES else checkpoint
-    task = flags.task or task_of(checkpoint)
-    if task is None:
-        raise click.UsageError(f"{checkpoint} does not name its task; give it with --task")
-    wanted = ExportRecipe(**chosen)
-    _check_flags(wanted, chosen)
-    data = flags.data.apply(None) if flags.data.path else None
-    row = find_synonym(task)
-    if wanted.precision == AUTO:
-        return _of_ladder(climb_checkpoint(checkpoint, output, row, wanted, data, base=base, facts=facts))
-    return _of_one(export_any(checkpoint, output, row, wanted, data, base=base, facts=facts))
-
-
-def _check_flags(wanted: "ExportRecipe", chosen: Mapping[str, Any]) -> None:
-    """Raise UsageError if a flag was given that only an export with --precision auto reads."""
-    ignored = [name for name in _LADDER_FLAGS if name in chosen]
-    if wanted.precision != AUTO and ignored:
-        raise click.UsageError(f"{_LADDER_FLAGS[ignored[0]]} is for --precision auto")
-
-
-def _of_one(report: "ExportReport") -> _Outcome:
-    return _Outcome(report.to_json, lambda: _report_text(report), report.verdict.passed)
-
-
-def _of_ladder(frontier: "Frontier") -> _Outcome:
-    return _Outcome(frontier.export_json, lambda: _frontier_text(frontier), frontier.bundle is not None)
+    then = then if report.bundle is not None else ""
+    if isinstance(report, Frontier):
+        echo_report(report.export_json, lambda: _frontier_text(report), as_json=as_json, then=then)
+    else:
+        echo_report(report.to_json, lambda: _report_text(report), as_json=as_json, then=then)
 
 
 def _frontier_text(frontier: "Frontier") -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from ftool.cli.logs import debugging, logging_options
 
@@ -86,7 +87,7 @@ class CommandGroup(click.Group):
 
         If there is no such command, raises UsageError, which suggests the nearest name.
         """
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}; {remedy}", ctx)
@@ -97,8 +98,18 @@ class CommandGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands and options that begin with `incomplete`, without importing any command."""
+        found = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an error is reported in one line."""
+        ctx.meta["ftool.arguments"] = list(args)
         with _errors_in_one_line(ctx):
             return super().parse_args(ctx, args)
 
@@ -127,7 +138,7 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
         raise
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else ctx.command_path
-        raise Failure(f"{error.format_message().rstrip('.')} (see {path} --help)") from error
+        raise Failure(f"{_told(error, ctx).rstrip('.')} (see {path} --help)") from error
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted") from error
     except _ftool_error() as error:
@@ -141,6 +152,16 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
         if error.errno is None:
             raise
         _fail(ctx, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror), error)
+
+
+def _told(error: click.UsageError, ctx: click.Context) -> str:
+    """Return the message for a wrong call, with a hint if an option does not exist but something else is meant."""
+    if isinstance(error, click.NoSuchOption):
+        from ftool.cli.hints import hint
+
+        if (told := hint(error, ctx.meta.get("ftool.arguments", ()))) is not None:
+            return told
+    return error.format_message()
 
 
 def _ftool_error() -> type[Exception]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftool.cli.next_steps import command, next_step
 from ftool.cli.options import echo_report, json_option, threads_option
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def index(
         lambda: {"knowledge_base": str(knowledge_base), **_values(built)},
         lambda: "\n".join(_report_lines(knowledge_base, built)),
         as_json=as_json,
+        then=next_step(command("ask", knowledge_base, "your question")),
     )
     if built.report.failed:
         raise DocumentError(_failures(built.report.failed))

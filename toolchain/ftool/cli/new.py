@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftool.cli.flags import RecipeFlags
+from ftool.cli.next_steps import command, next_step
 from ftool.cli.options import echo_report, json_option, recipe_options
+from ftool.recipe.flags import RecipeFlags
 
 if TYPE_CHECKING:
     from ftool.data.inspection.report import Inspection
@@ -88,4 +89,4 @@ def _report_text(path: Path, recipe: "Recipe", data: dict[str, Any], report: "In
     if checks := report.short_checks():
         lines += [f"To check (`ftool data {path.parent}` shows examples):", *(f"- {one}" for one in checks)]
     lines += recipe.row.suggest(recipe, report)
-    return "\n".join([*lines, f"Next: ftool train {path.parent}"])
+    return "\n".join([*lines, next_step(command("train", path.parent))])

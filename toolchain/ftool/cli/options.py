@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import click
 
-from ftool.cli.flags import DataFlags, RecipeFlags
+from ftool.recipe.flags import DataFlags, RecipeFlags
 from ftool.tasks.registry import task_names
 from ftool_runtime.tools.options import FLAGS, Flag
 
@@ -180,12 +180,15 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
-def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool) -> None:
-    """Print a report: the result of `values` as JSON if `as_json` is true, else the result of `text`."""
+def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool, then: str = "") -> None:
+    """Print a report: the result of `values` as JSON if `as_json` is true, else the result of `text` and `then`.
+
+    `then` is a line of `next_step`, or "" if nothing follows.
+    """
     if as_json:
         echo_json(values())
     else:
-        click.echo(text())
+        click.echo("\n\n".join(part for part in (text(), then) if part))
 
 
 def _take_data_flags(kwargs: dict[str, Any]) -> DataFlags:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.next_steps import SAMPLE, command, next_step
 from ftool.cli.options import (
     bundle_argument,
     checkpoint_facts,
@@ -15,8 +15,10 @@ from ftool.cli.options import (
     recipe_options,
     split_option,
 )
+from ftool.recipe.flags import RecipeFlags, recipe_for
 
 if TYPE_CHECKING:
+    from ftool_export.gate import Check
     from ftool_export.report import ParityReport
 
 
@@ -48,7 +50,6 @@ def parity(
     ftool parity models/intents
     ftool parity sst2 --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english
     """
-    from ftool.bench.run import write_json
     from ftool.export import check_parity, check_parity_of_bundle
     from ftool.workspace import ModelFolder
 
@@ -67,8 +68,8 @@ def parity(
             raise click.UsageError("--pairs, --single-texts and --outside-label are for --checkpoint")
         recipe = recipe_for(model.path, flags)
         report = check_parity(model.path, recipe, split=split, data=recipe.data if flags.data.path else None)
-        write_json(report.to_json(), model.reports / "parity.json")
-    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
+    then = next_step(command("bench", folder), command("predict", folder, SAMPLE)) if report.passed else ""
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json, then=then)
     if not report.passed:
         raise SystemExit(1)
 
@@ -79,7 +80,7 @@ def _report_text(report: "ParityReport") -> str:
     names = {"agreement": f"same {report.found.comparison.compared}", **_NAMES}
     rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]
     rows += [
-        [names[check.name], f"{check.value:.4g}", f"{check.limit:.4g}", "ok" if check.passed else "FAILED"]
+        [names[check.name], f"{check.value:.4g}", _allowed(check), "ok" if check.passed else "FAILED"]
         for check in report.checks
     ]
     lines = [format_table(rows)]
@@ -95,6 +96,10 @@ def _report_text(report: "ParityReport") -> str:
     if report.same_weights is False:
         lines.append("run/ was trained after bundle/ was exported: run ftool export to update the bundle")
     return "\n".join([*lines, *report.notes()])
+
+
+def _allowed(check: "Check") -> str:
+    return f"at {'least' if check.minimum else 'most'} {check.limit:.4g}"
 
 
 _NAMES = {

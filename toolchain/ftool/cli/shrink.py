@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ftool.cli.next_steps import command, next_step
 from ftool.cli.options import echo_report, json_option
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def shrink(
     report = shrink_model(
         folder, smaller, layers=places, vocabulary=size, assignments=assignments, untrained=no_train
     )
-    echo_report(report.to_json, lambda: _report_text(report, smaller), as_json=as_json)
+    then = next_step(command("train" if report.trained is None else "export", smaller))
+    echo_report(report.to_json, lambda: _report_text(report), as_json=as_json, then=then)
 
 
 def _layers(text: str | None) -> Sequence[int] | int | None:
@@ -90,8 +92,8 @@ def _vocabulary(text: str | None) -> int | Literal["data"] | None:
         raise click.BadParameter(f"--vocabulary takes a number or data, got {text!r}") from None
 
 
-def _report_text(report: "ShrinkReport", smaller: Path) -> str:
+def _report_text(report: "ShrinkReport") -> str:
     parts = ["\n".join(report.lines())]
     if report.trained is None:
-        return "\n\n".join([*parts, f"Next: ftool train {smaller}"])
-    return "\n\n".join([*parts, report.trained.table(), f"Next: ftool export {smaller}"])
+        return parts[0]
+    return "\n\n".join([*parts, report.trained.table()])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from ftool.cli.flags import RecipeFlags, recipe_for
+from ftool.cli.next_steps import after_training
 from ftool.cli.options import echo_report, folder_argument, json_option, recipe_options
+from ftool.recipe.flags import RecipeFlags, recipe_for
 from ftool.recipe.recipe import Recipe
 from ftool.workspace import ModelFolder
 
@@ -26,10 +27,10 @@ def train(folder: Path, flags: RecipeFlags, resume: bool, as_json: bool) -> None
     path = ModelFolder(folder).recipe
     known = Recipe.read(path).data if path.exists() else None
     recipe = recipe_for(folder, flags)
-    from ftool.train import train as train_model
+    from ftool.train_model import train as train_model
     from ftool.training.hardware import is_main_process
 
     report = train_model(recipe, folder, resume=resume, brief=recipe.data == known)
     if not is_main_process():
         return
-    echo_report(report.to_json, report.table, as_json=as_json)
+    echo_report(report.to_json, report.table, as_json=as_json, then=after_training(folder, recipe.row))

@@ -32,6 +32,7 @@ from ftool_runtime.session.onnx_session import Device
 
 def evaluate(
     folder: Path,
+    recipe: Recipe | None = None,
     *,
     on: Literal["run", "bundle"] = "run",
     data: DataSettings | None = None,
@@ -42,12 +43,14 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model folder's run/ or bundle/ on a split of `data`, or of the recipe's data if `data` is None.
 
+    `recipe` is used instead of the recipe in the folder, unless it is None.
+
     `by` names columns of the data; metrics are also reported separately for each value of these columns. `mistakes`
     adds the model's mistakes and, unless `data` is given, the labels of the recipe's data that are likely wrong. Raises
     FtoolError if the recipe, the model, the data or a column in `by` is missing or does not fit, or if a file of the
     bundle was altered.
     """
-    recipe = Recipe.read(ModelFolder(folder).recipe)
+    recipe = recipe or Recipe.read(ModelFolder(folder).recipe)
     report = evaluate_recipe(recipe, folder, on=on, data=data, split=split)
     if mistakes:
         report = replace(report, mistakes=_mistakes(recipe, report, own=data is None))

@@ -66,6 +66,11 @@ class Frontier:
         return cheapest(self.ranked, self.wanted)
 
     @property
+    def refusal(self) -> str | None:
+        """Why no candidate qualified; None if one did."""
+        return None if self.bundle else "; ".join(self.notes())
+
+    @property
     def on_frontier(self) -> set[str]:
         """The names of the candidates that no other candidate beats in both accuracy and the preferred cost."""
         timed = [

@@ -81,6 +81,24 @@ class Recipe(Sections):
         return apply_overrides(self, assignments)
 
 
+def setting_types(row: Task | None = None) -> dict[str, Any]:
+    """Return the annotation of each setting in the tables of a recipe, by path, of those that the task uses.
+
+    None stands for all tasks.
+    """
+    tables = {name: kind for name, kind in field_types(Sections).items() if dataclasses.is_dataclass(kind)}
+    found = {
+        f"{table}.{name}": hint for table, kind in tables.items() for name, hint in _fields(kind).items()
+    }
+    return {
+        path: hint for path, hint in found.items() if row is None or not _only_for(path) or row.uses(path)
+    }
+
+
+def _fields(kind: Any) -> Mapping[str, Any]:
+    return field_types(kind)
+
+
 def _complete(recipe: Recipe, row: Task) -> None:
     """Set the defaults of a recipe, in place.
 

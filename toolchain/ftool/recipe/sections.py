@@ -21,6 +21,7 @@ Loss = Literal["auto", "multiple_negatives", "triplet", "cosent", "cosine"]
 Schedule = Literal["linear", "cosine", "constant"]
 Optimizer = Literal["adamw", "adafactor"]
 TokenizerKind = Literal["unigram", "bpe"]
+Tracker = Literal["none", "tensorboard", "mlflow", "wandb"]
 Preference = Literal["latency", "size", "memory"]
 
 AUTO: Final = "auto"  # the precision of an export that builds every candidate and chooses one
@@ -177,6 +178,10 @@ class TrainSettings:
     vocabulary_size: Annotated[
         int, "largest number of tokens in the vocabulary, learnt from the data for scratch: bases", SOME_TASKS
     ] = 8000
+    report_to: Annotated[
+        Tracker | tuple[Tracker, ...],
+        "where losses and scores are sent too: tensorboard, mlflow or wandb, or a list of these; none: nowhere",
+    ] = "none"
     threads: Annotated[int | None, "CPU threads; by default all physical cores"] = None
     seed: Annotated[int, "seed of shuffling, dropout and new weights"] = 13
 
@@ -189,10 +194,21 @@ class TrainSettings:
             raise RecipeError(
                 f'train.distill_from needs train.method "full" or "lora", got "{self.method}"; leave one of them out'
             )
+        if self.trackers and self.method == "head":
+            raise RecipeError(
+                'train.report_to is for fine-tuning, and train.method is "head", which has no updates to report; leave '
+                "one of them out"
+            )
         require(self.threads is None or self.threads >= 1, "train.threads", "1 or more", self.threads)
         if not isinstance(self.class_weights, str):
             for label, weight in self.class_weights.items():
                 require(weight > 0, f"train.class_weights.{label}", "above 0", weight)
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The experiment trackers of `report_to`; empty for none."""
+        named = (self.report_to,) if isinstance(self.report_to, str) else self.report_to
+        return tuple(tracker for tracker in dict.fromkeys(named) if tracker != "none")
 
 
 _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], ...]] = (

@@ -16,6 +16,7 @@ from ftool.training.batches import SimilarLengths
 from ftool.training.checkpoints import MarkComplete
 from ftool.training.hardware import device_name, process_count, use_bf16
 from ftool.training.progress import ReportProgress
+from ftool.training.tracking import place_logs, tracking_arguments
 from ftool_export.bundle.folder_swap import disk_errors
 from ftool_export.checkpoints.files import quiet_transformers
 
@@ -110,7 +111,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "greater_is_better": True,
         "logging_steps": max(1, updates_per_epoch // _CURVE_POINTS),
         "logging_nan_inf_filter": False,
-        "report_to": "none",
+        **tracking_arguments(settings.trackers, folder),
         "disable_tqdm": True,
         "use_cpu": on_cpu,
         "ddp_backend": "gloo" if on_cpu and process_count() > 1 else None,
@@ -149,6 +150,7 @@ def keep_best(
     Raises TrainingError if the loss becomes NaN or infinite, or the disk is full.
     """
     trainer.remove_callback(PrinterCallback)  # standard output is for results
+    place_logs(trainer, folder)
     progress = ReportProgress()
     trainer.add_callback(progress)
     before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}

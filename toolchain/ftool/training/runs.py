@@ -26,14 +26,17 @@ from ftool.training.hardware import (
     use_bf16,
     use_threads,
 )
+from ftool.training.tracking import check_trackers
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.base import LoadedModel
+from ftool_export.checkpoints.files import quiet_transformers
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
 METRICS_FILE: Final = "metrics.json"  # in run/
+_MAY_CHANGE: Final = ("threads", "report_to")  # settings of [train] that a resumed run may change
 _MODEL_INPUT_SETTINGS: Final = (
     "query_prompt",
     "passage_prompt",
@@ -96,7 +99,7 @@ def identity(
     `validation` are the validation examples that `Task.fit` returned, `tokenizer` is a fast Hugging Face tokenizer,
     `teacher` the model of train.distill_from.
     """
-    settings = {name: value for name, value in asdict(recipe.train).items() if name != "threads"}
+    settings = {name: value for name, value in asdict(recipe.train).items() if name not in _MAY_CHANGE}
     return {
         "task": recipe.task,
         "base": recipe.base,
@@ -168,7 +171,12 @@ def untrained_summary(origin: str, *, examples: int, seconds: float) -> dict[str
 
 
 def prepare(recipe: Sections) -> None:
-    """Set threads and random seeds. Raises TrainingError if the recipe asks for bf16 on a device without bf16."""
+    """Set threads and random seeds.
+
+    Raises TrainingError if the recipe asks for bf16 on a device without bf16, and RuntimeMissingError if the package of
+    an experiment tracker is not installed.
+    """
+    check_trackers(recipe.train.trackers)
     use_threads(recipe.train.threads)
     use_bf16(recipe.train.bf16)
     set_seed(recipe.train.seed)
@@ -181,7 +189,7 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
     """
     if not is_main_process():
         return
-    with replacing_folder(ModelFolder(folder).run) as run:
+    with replacing_folder(ModelFolder(folder).run) as run, quiet_transformers():  # a bar for each file
         save(run)
         write_metrics(run, report.to_json())
     checkpoints.discard(partial_folder(folder))

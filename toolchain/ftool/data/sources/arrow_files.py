@@ -1,8 +1,8 @@
-"""Read files of columns as tables: Parquet, Feather, and Arrow, as files and as streams."""
+"""Read files of columns as tables (Parquet, Feather, and Arrow, as files and as streams), and write Parquet."""
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftool.data.sources.files import DataFile
@@ -72,3 +72,26 @@ def _names_in(feature: Any) -> tuple[str, ...] | None:
         names = feature.get("names")
         return tuple(names) if isinstance(names, list | tuple) else _names_in(feature.get("feature"))
     return None
+
+
+def parquet_bytes(source: str, columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """Return columns of equally many cells as the content of a Parquet file.
+
+    Raises DataError, which names `source` and the column, if the cells of a column are not of one kind.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    arrays = {}
+    for name, cells in columns.items():
+        try:
+            arrays[name] = pyarrow.array(cells)
+        except (pyarrow.ArrowException, OverflowError) as error:
+            kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
+            raise DataError(
+                f"{source}: the column {name!r} can't be saved, because it holds {kinds}: give its cells one type, or "
+                f"drop it ({str(error).splitlines()[0]})"
+            ) from error
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(arrays), content)
+    return content.getvalue()

@@ -20,6 +20,7 @@ from ftool.data.sources.fasttext import FASTTEXT_SUFFIXES, is_fasttext, read_fas
 from ftool.data.sources.files import DataFile, data_file, files_below, files_in_zip
 from ftool.data.sources.hub import is_hub_id, read_hub, read_saved
 from ftool.data.sources.json_files import read_json, read_jsonl
+from ftool.data.sources.memory import RowsInMemory
 from ftool.data.sources.plain_text import read_aligned, read_plain_text
 from ftool.data.sources.spreadsheets import SPREADSHEET_SUFFIXES, read_spreadsheet
 from ftool.data.split_column import divided
@@ -35,6 +36,11 @@ SUFFIXES = (
 )  # fmt: skip
 _SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")  # of a DatasetDict, and of a single Dataset
 GENERATED = {"dates": date_tables}  # shipped data that is generated: builtin:NAME, or builtin:NAME:SIZE
+
+
+def shipped_data() -> list[str]:
+    """Return the names of the data sets that ship with ftool, such as "builtin:intents"."""
+    return [f"{BUILTIN}{name}" for name in sorted([*GENERATED, *_builtin_folders()])]
 
 
 def find_tables(settings: DataSettings) -> dict[str, Table]:
@@ -61,6 +67,8 @@ def read_data(settings: DataSettings) -> dict[str, Table]:
 
     If the splits are not named, the only key is "all".
     """
+    if isinstance(settings, RowsInMemory):
+        return dict(settings.tables)
     if settings.target_file is not None:
         source, target = Path(settings.path).expanduser(), Path(settings.target_file).expanduser()
         return {"all": read_aligned(source, target)}
@@ -270,9 +278,13 @@ def _in_order(table: Table, columns: Sequence[str]) -> Table:
 
 
 def _builtin_folder(name: str) -> Path:
-    root = Path(str(importlib.resources.files("ftool") / "builtin"))
-    names = sorted(folder.name for folder in root.iterdir() if (folder / "train.csv").is_file())
-    if name not in names:
-        names = sorted([*names, *GENERATED])
+    folders = _builtin_folders()
+    if name not in folders:
+        names = sorted([*folders, *GENERATED])
         raise DataError(f"builtin:{name}: no such data set ships with ftool; there are {', '.join(names)}")
-    return root / name
+    return folders[name]
+
+
+def _builtin_folders() -> dict[str, Path]:
+    root = Path(str(importlib.resources.files("ftool") / "builtin"))
+    return {folder.name: folder for folder in root.iterdir() if (folder / "train.csv").is_file()}

@@ -1,11 +1,11 @@
 """Read rows that a Python program holds as tables: a DataFrame, a `datasets.Dataset`, a list of dicts."""
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ftool.data.sources.arrow_files import arrow_table
+from ftool.data.sources.arrow_files import arrow_table, parquet_bytes
 from ftool.data.sources.hub import dataset_table, dataset_tables
 from ftool.data.sources.json_files import records_table
 from ftool.data.split_column import divided
@@ -13,6 +13,26 @@ from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Cell, Row, Table
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
+from ftool_runtime.atomic import replacing_binary
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsInMemory(DataSettings):
+    """Settings of data that is not in a file but in `tables`, by split; `path` names it in messages."""
+
+    tables: Mapping[str, Table] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, rows: Any, settings: DataSettings | None = None) -> "RowsInMemory":
+        """Return `rows` as data that is read as `settings` say, or, if None, as usual; see `tables_in_memory`.
+
+        Raises DataError if `rows` can't be read.
+        """
+        tables = tables_in_memory(rows)
+        elsewhere = ("path", "validation", "test", "target_file", "columns")
+        names = [one.name for one in fields(DataSettings) if one.name not in elsewhere]
+        kept = {} if settings is None else {name: getattr(settings, name) for name in names}
+        return cls(path=next(iter(tables.values())).source, tables=tables, **kept)
 
 
 def tables_in_memory(rows: Any) -> dict[str, Table]:
@@ -22,8 +42,11 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
         rows: a pandas or polars DataFrame, a `pyarrow.Table`, a `datasets.Dataset`, an iterable of dicts with a value
             for each column, or a dict from split name to one of these, such as a `datasets.DatasetDict`.
 
-    Row numbers are positions, counted from 1. Raises DataError for anything else.
+    `RowsInMemory` are returned as they are. Row numbers are positions, counted from 1. Raises DataError for anything
+    else.
     """
+    if isinstance(rows, RowsInMemory):
+        return dict(rows.tables)
     kind = _kind(rows)
     if kind == "datasets.DatasetDict":
         return divided(dataset_tables("DatasetDict", rows))
@@ -41,25 +64,46 @@ def tables_in_memory(rows: Any) -> dict[str, Table]:
     return divided({"all": _table(type(rows).__name__, rows)})
 
 
-def save_rows(rows: Any, folder: Path) -> DataSettings:
-    """Write rows in memory to `folder`, a JSON lines file for each split, and return settings whose `path` is `folder`.
+def save_rows(rows: Any, folder: Path, *, replace: bool = False) -> DataSettings:
+    """Write rows in memory to `folder`, a Parquet file for each split, and return settings whose `path` is `folder`.
 
     A recipe with these settings can be trained, exported and evaluated later, by other processes too. Numbers of
-    classes are written as the names of these classes. Raises DataError if `rows` can't be read or has no training rows,
-    or if `folder` already holds files.
+    classes are written as the names of these classes. If `folder` already holds the same files, they stay.
+
+    Raises DataError if `rows` can't be read or has no training rows, if a column mixes kinds of values, or if `folder`
+    holds other files and `replace` is false.
     """
     tables = tables_in_memory(rows)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: already holds files; choose another folder, or remove it")
+    if not {"all", "train"} & tables.keys():
+        raise DataError(f"the rows have no train split, only {', '.join(tables)}")
+    files = {
+        f"{'train' if split == 'all' else split}.parquet": _parquet(one) for split, one in tables.items()
+    }
+    present = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+    same = present.keys() == files.keys() and all(
+        path.read_bytes() == files[name] for name, path in present.items()
+    )
+    if present and not same:
+        if not replace or not all(name.endswith(".parquet") for name in present):
+            raise DataError(
+                f"{folder}: already holds other files; choose another folder, remove it, or pass replace=True"
+            )
+        for path in present.values():
+            path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for split, table in tables.items():
-        path = folder / f"{'train' if split == 'all' else split}.jsonl"
-        with path.open("w", encoding="utf-8") as file:
-            for row in table.rows:
-                cells = zip(table.columns, row.cells, strict=True)
-                record = {name: _named(cell, table.class_names.get(name)) for name, cell in cells}
-                file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+    for name, content in files.items():
+        with replacing_binary(folder / name) as file:
+            file.write(content)
     return DataSettings(path=str(folder))
+
+
+def _parquet(table: Table) -> bytes:
+    """Return a table as the content of a Parquet file. Raises DataError, which names the column that is mixed."""
+    columns = {
+        name: [_named(cell, table.class_names.get(name)) for cell in table.cells(name)]
+        for name in table.columns
+    }
+    return parquet_bytes(table.source, columns)
 
 
 def _named(cell: Cell, names: tuple[str, ...] | None) -> Cell:

@@ -1,4 +1,4 @@
-"""Flags about data and recipes, which override the settings in a model folder's recipe."""
+"""The settings that a caller names, on the command line or in Python: they describe a recipe, or override one."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

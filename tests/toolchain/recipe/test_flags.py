@@ -6,10 +6,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ftool.cli.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.cli.options import data_options, recipe_options
 from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.flags import DataFlags, RecipeFlags, recipe_for
 from ftool.recipe.recipe import Recipe
 from ftool_runtime.errors import FtoolError
 

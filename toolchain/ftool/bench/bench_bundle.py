@@ -1,0 +1,97 @@
+"""Time a bundle beside torch or other bundles, and write the reports: what `ftool bench` and `Bundle.bench` call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ftool.bench.html_report import write_html
+from ftool.bench.measure import BenchSettings, settings_for
+from ftool.bench.report import BenchReport
+from ftool.bench.run import TORCH, Placement, bench, engines_of, golden_texts, texts_to_time, write_json
+from ftool.bench.slowdown import read_report, slowdowns
+from ftool.recipe.recipe import Recipe
+from ftool.tasks.registry import find_task
+from ftool.workspace import ModelFolder
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.errors import InputError, nearest
+
+SLOWER: Final = 0.1  # how much slower than the earlier report a bundle may be, as a share
+NONE: Final = "none"  # in place of an engine to compare with
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """What to time.
+
+    Attributes:
+        bundle: the bundle's folder.
+        model: the model folder that the bundle is in; None for a bundle on its own.
+        recipe: the recipe whose data has the texts; None to time the inputs of the bundle's golden answers.
+        split: the split of the data.
+        against: "torch" and the folders of other bundles; empty for torch if there is a run/ or `checkpoint`, and
+            ("none",) to compare with nothing.
+        checkpoint: what torch runs; None for the model folder's run/.
+        placement: threads, device and profile.
+        settings: the fields of `BenchSettings` that differ from the task's defaults.
+        compare: an earlier report, such as reports/bench.json; None to compare with none.
+        max_slowdown: how much slower than `compare` the bundle may be, as a share.
+        page: the HTML report to write; None for reports/report.html in the model folder.
+    """
+
+    bundle: Path
+    model: ModelFolder | None = None
+    recipe: Recipe | None = None
+    split: str = "test"
+    against: Sequence[str] = ()
+    checkpoint: Path | None = None
+    placement: Placement = field(default_factory=Placement)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    compare: Path | None = None
+    max_slowdown: float = SLOWER
+    page: Path | None = None
+
+    def __post_init__(self) -> None:
+        known = [one.name for one in fields(BenchSettings)]
+        for name in self.settings:
+            if name not in known:
+                near = nearest(name, known)
+                remedy = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
+                raise InputError(f"{name} is not a setting of a benchmark; {remedy}")
+
+    @property
+    def written_page(self) -> Path | None:
+        """The path of the HTML report; None if none is written."""
+        return self.page or (self.model.reports / "report.html" if self.model is not None else None)
+
+
+def bench_bundle(asked: BenchRequest) -> BenchReport:
+    """Time a bundle, and write reports/bench.json and the HTML report if the bundle is in a model folder.
+
+    Raises FtoolError if a model, the data or the earlier report can't be read, or an engine can't be timed.
+    """
+    earlier = None if asked.compare is None else read_report(asked.compare)  # read before anything is timed
+    compared = asked.against or ((TORCH,) if asked.model or asked.checkpoint else ())
+    checkpoint = asked.checkpoint
+    if TORCH in compared and asked.model is not None:
+        checkpoint = checkpoint or asked.model.require_origin()
+    others = [other for other in compared if other != NONE]
+    engines = engines_of(asked.bundle, checkpoint, others, asked.placement)
+    if asked.recipe is None:
+        row, source = find_task(Manifest.read(asked.bundle).task), "golden"
+        texts = golden_texts(asked.bundle)
+    else:
+        row, source = asked.recipe.row, asked.split
+        texts = texts_to_time(asked.recipe, source, asked.bundle)
+    settings = replace(settings_for(row), **asked.settings)
+    report = bench(engines, texts, settings, task=row.name, split=source)
+    try:
+        if earlier is not None:
+            changes = [one.to_json(asked.max_slowdown) for one in slowdowns(earlier, report.to_json())]
+            report = replace(report, compared=changes)
+    finally:  # what was timed is kept even if it can't be compared
+        if asked.model is not None:
+            write_json(report.to_json(), asked.model.reports / "bench.json")
+        if asked.written_page is not None:
+            write_html(report, asked.written_page)
+    return report
