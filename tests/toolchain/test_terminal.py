@@ -12,7 +12,7 @@ import pytest
 
 from ftool.terminal import format_table, print_line, progress_bar
 
-BAR = re.compile(r"training [━╸╺ ]+ *\d+/\d+ updates \d:\d\d:\d\d")
+BAR = re.compile(r"training [━╸╺ ]+ *\d+/\d+ updates \d:\d\d:\d\d( loss \S+)?")
 CODES = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])")
 
 
@@ -146,6 +146,7 @@ def test_training_on_a_terminal_keeps_bar_and_log_lines_apart(
     )  # fmt: skip
     updates = [line for line in final_lines(written) if line.startswith("update ")]
     assert len(updates) > 2
-    assert all(re.fullmatch(r"update \d+( of \d+)?: [a-z_]+ \S+(, [a-z_]+ \S+)*", line) for line in updates)
+    assert all(re.fullmatch(r"update \d+( of \d+)?: eval_loss \S+, eval_score \S+", line) for line in updates)
+    assert re.search(r"updates\S* \S*\d:\d\d:\d\d\S* loss \d", written)  # the loss is beside the bar
     assert stdout.startswith("{")
     assert "\x1b" not in stdout

@@ -4,9 +4,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -20,6 +20,13 @@ _REFRESHES: Final = 4  # per second; more would slow down the training
 _WIDEST: Final = 10_000  # characters; tables are never wrapped
 
 _display: "Progress | None" = None  # the live display, if one is shown
+
+
+class Show(Protocol):
+    """Shows how far a task has got: the number of units done, and a few words beside the bar, such as the loss."""
+
+    def __call__(self, number: int, note: str = "") -> None:
+        """Show `number` units as done; `note` is shown only by a bar."""
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
@@ -54,10 +61,15 @@ def print_line(text: str) -> None:
         _display.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
+def has_bars() -> bool:
+    """Return whether `progress_bar` shows bars: whether standard error is a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextmanager
 def progress_bar(
     what: str, total: int | None, unit: str, *, done: int = 0, lines: bool = True
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Show]:
     """Show progress on standard error: a bar if standard error is a terminal, else a log line every half minute.
 
     The bar disappears at the end. Bars that exist at the same time are shown as lines of one display.
@@ -72,15 +84,19 @@ def progress_bar(
     Yields:
         A function to call with the number of units done so far.
     """
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if has_bars():
         with _live() as display:
-            task = display.add_task(what, total=total, completed=done, unit=unit)
+            task = display.add_task(what, total=total, completed=done, unit=unit, note="")
+
+            def show(number: int, note: str = "") -> None:
+                display.update(task, completed=number, note=note)
+
             try:
-                yield lambda number: display.update(task, completed=number)
+                yield show
             finally:
                 display.remove_task(task)
     else:
-        yield _logged(what, total, unit) if lines else lambda _: None
+        yield _logged(what, total, unit) if lines else _shown_nowhere
 
 
 @contextmanager
@@ -99,6 +115,7 @@ def _live() -> Iterator["Progress"]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     # Standard output is for results, so it is not redirected to the display.
     display = Progress(
@@ -116,10 +133,14 @@ def _live() -> Iterator["Progress"]:
             _display = None
 
 
-def _logged(what: str, total: int | None, unit: str) -> Callable[[int], None]:
+def _shown_nowhere(number: int, note: str = "") -> None:
+    """Show nothing."""
+
+
+def _logged(what: str, total: int | None, unit: str) -> Show:
     last = time.monotonic()
 
-    def log_progress(number: int) -> None:
+    def log_progress(number: int, note: str = "") -> None:  # noqa: ARG001 (log lines give no notes)
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()

@@ -3,6 +3,8 @@
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +241,44 @@ def test_a_text_in_the_folder_s_place_is_told_where_it_belongs(model_folder: Pat
     result = run("stop now")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: folder stop now does not exist; give the folder before the texts")
+
+
+def test_a_model_folder_need_not_be_named_inside(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tiny_bundle(tmp_path / "other")
+    (model_folder / "texts").mkdir(exist_ok=True)
+    for place in (model_folder, model_folder / "bundle"):
+        monkeypatch.chdir(place)
+        assert labels(run("stop now").stdout) == ["stop"]
+        assert labels(run("go", "stop  now").stdout) == ["go", "stop"]
+    told = [json.loads(line)["text"] for line in run("go // now", "./stop").stdout.splitlines()]
+    assert told == ["go // now", "./stop"]  # as given, and not as a path is written
+    monkeypatch.chdir(model_folder)
+    assert labels(run("texts").stdout) == ["go"]  # a folder that is no model; neither word votes
+    assert labels(run(other, "stop").stdout) == ["stop"]  # another model that is named
+    assert run("../gone", "stop").stderr.startswith("Error: folder ../gone does not exist")
+
+
+WAITING = """
+import os, pty, sys
+ours, theirs = pty.openpty()
+if os.fork() == 0:
+    os.dup2(theirs, 0)
+    os.execv(sys.executable, [sys.executable, "-m", "ftool", "predict", sys.argv[1]])
+os.write(ours, b"stop now\\n\\x04")
+os.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_it_says_that_it_waits(model_folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING, model_folder], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == "waiting for texts, one a line; Ctrl-D ends\n"
+    assert labels(done.stdout) == ["stop"]
+    assert "waiting" not in run(model_folder, stdin="go\n").stderr
 
 
 @pytest.mark.parametrize("flag", [("--length-penalty", "-1.0"), ("--stop", "---")])

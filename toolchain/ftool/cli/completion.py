@@ -75,14 +75,18 @@ def _values(hint: Any) -> list[str]:
 
 
 def _task(ctx: click.Context) -> Task | None:
-    """Return the task that --task names, or the recipe in FOLDER; None if neither does."""
+    """Return the task that --task names, or the recipe in FOLDER; None if neither does.
+
+    FOLDER is looked for among all words, because click does not parse arguments if the last option has no value yet.
+    """
     from ftool.recipe.recipe import Recipe
     from ftool.workspace import ModelFolder
 
     try:
         if ctx.params.get("task"):
             return find_task(ctx.params["task"])
-        recipe = ModelFolder(Path(ctx.params.get("folder") or ".")).recipe
-        return Recipe.read(recipe).row if recipe.is_file() else None
+        places = [Path(word) for word in (*ctx.meta.get("ftool.arguments", ())[1:], ".")]
+        recipes = [file for place in places if (file := ModelFolder(place).recipe).is_file()]
+        return Recipe.read(recipes[0]).row if recipes else None
     except FtoolError:
         return None

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import click
 
+from ftool.cli import completion
 from ftool.recipe.flags import DataFlags, RecipeFlags
 from ftool.tasks.registry import task_names
 from ftool_runtime.tools.options import FLAGS, Flag
@@ -83,7 +84,11 @@ def checkpoint_facts(data: DataFlags, **given: Any) -> dict[str, Any]:
 
 _DATA_OPTIONS = (
     click.option(
-        "--data", "path", metavar="PATH", help="A file, a folder, a hub data set id, or builtin:NAME."
+        "--data",
+        "path",
+        metavar="PATH",
+        shell_complete=completion.data,
+        help="A file, a folder, a hub data set id, or builtin:NAME.",
     ),
     click.option("--text-column", "text", metavar="NAME", help="The column of the texts."),
     click.option("--pair-column", "text_pair", metavar="NAME", help="The column of second texts."),
@@ -120,10 +125,16 @@ _DATA_OPTIONS = (
     ),
 )
 _RECIPE_OPTIONS = (
-    click.option("--task", metavar="TASK", help=f"One of {', '.join(task_names())}."),
+    click.option(
+        "--task",
+        metavar="TASK",
+        shell_complete=completion.tasks,
+        help=f"One of {', '.join(task_names())}.",
+    ),
     click.option(
         "--base",
         metavar="MODEL",
+        shell_complete=completion.bases,
         help="A hub id, a checkpoint folder, or a name such as minilm or scratch:t5-mini.",
     ),
 )
@@ -132,6 +143,7 @@ _SET_OPTION = click.option(
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=completion.settings,
     help="Replace one setting of the recipe for this call, such as train.epochs=2.",
 )
 

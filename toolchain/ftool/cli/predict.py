@@ -1,6 +1,7 @@
 """`ftool predict`: answer texts with a bundle."""
 
 import logging
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ftool.cli import completion
 from ftool.cli.options import columns_option, device_option, generation_flags, threads_option
 from ftool_runtime.tools.options import none_below_option
 
@@ -18,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("folder", default=".", type=click.Path(path_type=Path), metavar="[FOLDER|BUNDLE]")
+@click.argument("given", default=".", metavar="[FOLDER|BUNDLE]", shell_complete=completion.folders)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--input", "source", type=click.Path(path_type=Path), help="Lines of text, or any file that --data reads."
@@ -68,7 +70,7 @@ _log = logging.getLogger(__name__)
     "--json", is_flag=True, expose_value=False, help="Print one JSON object per line, which is the default."
 )
 def predict(
-    folder: Path,
+    given: str,
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
@@ -83,12 +85,14 @@ def predict(
     """Answer texts with a bundle: one JSON object per line, in the order of the input.
 
     The texts are the arguments, the rows of --input, or the lines of standard input; each line of standard input is
-    answered as soon as it is read. The answer to an empty text is null.
+    answered as soon as it is read. The answer to an empty text is null. Inside a model folder, the folder can be left
+    out before the texts.
 
     \b
     ftool predict models/intents "make the screen brighter"
     ftool predict models/intents --input texts.csv --output labels.jsonl
     ftool predict models/dates --stream "the 3rd of March, 2021"
+    cd models/intents && ftool predict "make the screen brighter"
     """
     import ftool_runtime as ft
     from ftool.data.inputs import known_columns, read_inputs
@@ -97,6 +101,7 @@ def predict(
     from ftool_runtime.tools.options import answer_options, input_columns, inputs_of
     from ftool_runtime.tools.output import output_to, stream_answers, write_answers
 
+    folder, texts = _folder_and_texts(given, texts)
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
     with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
@@ -107,6 +112,9 @@ def predict(
             found = known_columns(source, input_columns(model, fields), columns, lambda: _of_training(folder))
             batches = in_batches(read_inputs(source, found, columns))
         else:
+            if sys.stdin is not None and sys.stdin.isatty():
+                kind = "texts" if len(model.input_fields) == 1 else "JSON objects"
+                _log.info("waiting for %s, one a line; Ctrl-D ends", kind)
             batches = read_batches(None, input_columns(model, fields))
         options = answer_options(model, Namespace(**vars(writing), **answering, stream=stream))
         if stream:
@@ -118,6 +126,29 @@ def predict(
         _log.warning("texts longer than the model's limit, which were cut: %d", counts.truncated)
     if counts.blank:
         _log.warning("empty texts, whose answer is null: %d", counts.blank)
+
+
+def _folder_and_texts(given: str, texts: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the model, and the texts, of which `given` may be the first.
+
+    It is a text if it names no model but the current folder is one, unless it looks like a path.
+    """
+    from ftool.recipe.paths import looks_like_path
+
+    folder = Path(given)
+    is_path = given.startswith((".", "~", "/")) or (" " not in given and looks_like_path(given))
+    if not _is_model(Path()) or (given and (is_path or _is_model(folder))):
+        return folder, texts
+    return Path(), (given, *texts)
+
+
+def _is_model(folder: Path) -> bool:
+    """Return whether a folder is a bundle or a model folder."""
+    from ftool.workspace import ModelFolder
+    from ftool_runtime.bundle.paths import MANIFEST_FILE
+
+    model = ModelFolder(folder)
+    return (folder / MANIFEST_FILE).is_file() or model.recipe.is_file() or model.bundle.is_dir()
 
 
 def _of_training(folder: Path) -> Mapping[str, str]:
@@ -146,7 +177,6 @@ def bundle_in(folder: Path) -> Path:
         raise click.UsageError(
             f"folder {folder} does not exist; give the folder before the texts (. is the current one)"
         )
-    model = ModelFolder(folder)
-    if (folder / MANIFEST_FILE).is_file() or not (model.recipe.is_file() or model.bundle.is_dir()):
+    if (folder / MANIFEST_FILE).is_file() or not _is_model(folder):
         return folder
-    return model.require_bundle()
+    return ModelFolder(folder).require_bundle()

@@ -29,6 +29,12 @@ for people; with `--json` it prints only one JSON object on standard output. Pro
 | 2 | a wrong call or bad input: one line, `Error: …`, on standard error; `--debug` adds the traceback |
 | 130 | Ctrl-C; nothing is left half-written |
 | 141 | the reader of the output closed it, as `head` does |
+
+Shells complete commands, options and values (`--task`, `--base`, `--precision`, `--data`, `--set`, folders), once
+they know ftool:
+
+    eval "$(_FTOOL_COMPLETE=bash_source ftool)"        # in ~/.bashrc; zsh_source in ~/.zshrc
+    _FTOOL_COMPLETE=fish_source ftool | source         # in ~/.config/fish/config.fish
 """
 
 

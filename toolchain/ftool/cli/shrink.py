@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ftool.cli import completion
 from ftool.cli.next_steps import command, next_step
 from ftool.cli.options import echo_report, json_option
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=completion.settings,
     help="Change one setting of the new recipe, such as train.epochs=10.",
 )
 @click.option("--no-train", is_flag=True, help="Stop before the training, which `ftool train` then does.")

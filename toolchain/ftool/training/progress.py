@@ -2,14 +2,13 @@
 
 import logging
 import math
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ftool.errors import TrainingError
-from ftool.terminal import progress_bar
+from ftool.terminal import Show, has_bars, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,8 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._bar = ExitStack()
-        self._show: Callable[[int], None] = lambda _: None
+        self._show: Show | None = None
+        self._note = ""  # the last loss, which stands beside the bar
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +38,8 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Advance the bar; Trainer calls this after each update."""
-        self._show(state.global_step)
+        if self._show is not None:
+            self._show(state.global_step, self._note)
 
     def on_log(
         self,
@@ -50,7 +51,8 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Log the losses and scores in `logs`; Trainer calls this for each entry of its log.
 
-        Raises TrainingError for a loss that is not a finite number.
+        On a terminal, the loss of training stands beside the bar, and only scores get lines. Raises TrainingError for a
+        loss that is not a finite number.
         """
         logs = logs or {}
         if not math.isfinite(logs.get("loss", 0.0)):
@@ -61,7 +63,9 @@ class ReportProgress(TrainerCallback):  # type: ignore[misc]
             shown = ", ".join(
                 f"{name} {logs[name]:.4g}" for name in ("loss", "eval_loss", "eval_score") if name in logs
             )
-            if shown:
+            if "loss" in logs and has_bars():
+                self._note = shown
+            elif shown:
                 log.info("update %d%s: %s", state.global_step, _of(state.max_steps), shown)
 
 
