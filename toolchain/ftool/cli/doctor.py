@@ -17,7 +17,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     """Show what is installed, what is missing, and how to fix it.
 
     Shows versions, the processor's features, the threads that the runtime uses, onnxruntime's providers, the GPU, and
-    caches with their sizes. Exit status 1 means that ftool lacks something that it needs.
+    extras, and caches with their sizes. Exit status 1 means that ftool lacks something that it needs.
     """
     from ftool.doctor import diagnose
 
@@ -27,6 +27,8 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
 
 def _report_text(diagnosis: "Diagnosis") -> str:
+    from ftool.extras import EXTRAS, install
+
     machine = diagnosis.machine
     rows = [
         ["processor", f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs"],
@@ -38,6 +40,13 @@ def _report_text(diagnosis: "Diagnosis") -> str:
         ["GPU", diagnosis.gpu or "none that torch can use"],
         ["onnxruntime providers", ", ".join(diagnosis.providers) or "none"],
         *([name, version or "-"] for name, version in diagnosis.versions.items()),
+        *(
+            [
+                f"extra: {name}",
+                "installed" if there else f"for {EXTRAS[name].use.rstrip(',')}: {install(name)}",
+            ]
+            for name, there in diagnosis.extras.items()
+        ),
         *([f"cache: {cache.what}", f"{cache.megabytes} MB in {cache.path}"] for cache in diagnosis.caches),
     ]
     width = max(len(label) for label, _ in rows)

@@ -21,6 +21,7 @@ from ftool.evaluation.mistakes import (
     Mistakes,
 )
 from ftool.evaluation.statistics import with_main
+from ftool.extras import require
 from ftool_runtime.numerics import softmax
 from ftool_runtime.postprocessing.entities import WordTags
 
@@ -115,6 +116,7 @@ def find_entity_label_errors(
         labels: the tags in the order of the logits.
         how: how the logits were made.
     """
+    require("data-checks")
     from cleanlab.token_classification.filter import find_label_issues
 
     number = {label: place for place, label in enumerate(labels)}

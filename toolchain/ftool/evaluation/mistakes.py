@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool.data.rows.labels import LabelledText
+from ftool.extras import require
 from ftool.terminal import format_table
 from ftool_runtime.postprocessing.classification import probabilities, resolve_thresholds
 
@@ -229,6 +230,7 @@ def find_label_errors(
         how: how the logits were made.
         multi_label: whether an example can have several labels.
     """
+    require("data-checks")
     from cleanlab.filter import find_label_issues
     from cleanlab.multilabel_classification.filter import find_label_issues as find_multi_label_issues
 

@@ -105,6 +105,7 @@ class Task:
             their answers to the examples of the fitted test split; None if the task has no baselines.
         label_errors: (data, recipe) -> the labels of the data that are likely wrong; None if `ftool evaluate
             --mistakes` is not for the task.
+        extra: the extra of ftool that training the task's models needs; None if it needs none.
         predicts: whether `measure` also returns predictions, which `ftool evaluate --predictions` writes.
         examples: (loaded, fitted split, recipe) -> the `Examples` on which `ftool_export` compares the exported model
             with `loaded`, with the metric to compare.
@@ -146,6 +147,7 @@ class Task:
     cross_fit: Callable[[Any, Any, Any, Sections], Any] | None = None
     baselines: "Callable[[Dataset[Any], Any, Sections], list[FittedBaseline]] | None" = None
     label_errors: "Callable[[Dataset[Any], Sections], LabelErrors] | None" = None
+    extra: str | None = None
     predicts: bool = False
 
     examples: Callable[[Any, Any, Sections], Any]

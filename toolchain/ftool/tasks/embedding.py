@@ -217,6 +217,7 @@ TASK = Task(
     fit=_fit,
     measure=_measure,
     baselines=_baselines,
+    extra="embed",
     predicts=True,
     examples=_examples,
     samples=_samples,

@@ -341,6 +341,7 @@ TRANSLATION = Task(
     fit=partial(_fit, "bleu"),
     measure=_measure,
     baselines=partial(_baselines, ("copy", "nearest")),
+    extra="generate",
     predicts=True,
     examples=_examples,
     samples=_samples,

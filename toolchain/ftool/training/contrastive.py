@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any, Final
 
 import torch
-from sentence_transformers.sentence_transformer.losses import CoSENTLoss
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 
@@ -82,6 +81,8 @@ class SetFitObjective(ClassifierObjective):
         """
         first, second = torch.triu_indices(len(features), len(features), offset=1, device=features.device)
         pairs = [features[first], features[second]]
+        from sentence_transformers.sentence_transformer.losses import CoSENTLoss
+
         loss: Tensor = CoSENTLoss(None).compute_loss_from_embeddings(pairs, _in_common(labels)[first, second])
         return loss
 

@@ -12,6 +12,7 @@ from ftool.data.sources.files import DataFile
 from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
+from ftool.extras import install
 
 SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm")
 
@@ -29,7 +30,7 @@ def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> di
         import openpyxl
     except ImportError as error:
         raise DataError(
-            f"{file.source}: Excel files need openpyxl: pip install 'ftool[excel]', or save the sheet as CSV"
+            f"{file.source}: Excel files need openpyxl: {install('excel')}, or save the sheet as CSV"
         ) from error
     try:
         book = openpyxl.load_workbook(io.BytesIO(file.content), read_only=True, data_only=True)

@@ -18,6 +18,7 @@ from ftool.evaluation.confidence_intervals import metrics_of
 from ftool.evaluation.languages import WritingSystem, sentences, units, writing_system_of
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import Floats, SummedStatistics
+from ftool.extras import require
 from ftool_runtime.errors import InputError
 
 ANSWER_MARK = "####"  # precedes the final number of an answer, as in GSM8K
@@ -236,6 +237,7 @@ def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
 
 
 def _scorers(writing_system: WritingSystem) -> dict[str, Any]:
+    require("generate")
     from sacrebleu.metrics import BLEU, CHRF
 
     return {"bleu": BLEU(tokenize=_bleu_tokenizer(writing_system)), "chrf": CHRF(word_order=2)}
@@ -264,6 +266,7 @@ def _rouge(
     predictions: Sequence[str], references: Sequence[Sequence[str]], writing_system: WritingSystem
 ) -> dict[str, list[float]]:
     """Return, by name of the ROUGE variant, the F1 of each text with its best reference."""
+    require("generate")
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 

@@ -5,11 +5,11 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from lxml import etree
-
 from ftool.errors import DocumentError
+from ftool.extras import require
 from ftool.search.parsers.html import visible_text
 from ftool.search.types import Piece, Title
 
@@ -44,7 +44,7 @@ def epub_pieces(path: Path) -> Iterator[Piece]:
             yield "\n\n"
 
 
-def _spine(content: etree._Element) -> Iterator[str]:
+def _spine(content: Any) -> Iterator[str]:
     """Yield the links of a book's pages in reading order, without the table of contents."""
     items = {item.get("id"): item for item in content.xpath("//*[local-name()='item']")}
     for reference in content.xpath("//*[local-name()='itemref']/@idref"):
@@ -64,7 +64,10 @@ def _encrypted(book: zipfile.ZipFile) -> frozenset[str]:
     )
 
 
-def _xml(book: zipfile.ZipFile, name: str) -> etree._Element:
+def _xml(book: zipfile.ZipFile, name: str) -> Any:
+    require("search")
+    from lxml import etree
+
     return etree.fromstring(book.read(name), etree.XMLParser(resolve_entities=False, no_network=True))
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from ftool.errors import DocumentError
+from ftool.extras import install
 from ftool.search.parsers.epub import epub_pieces
 from ftool.search.parsers.office import docx_pieces, pptx_pieces, xlsx_pieces
 from ftool.search.parsers.pdf import pdf_pieces
 from ftool.search.types import Heading, Piece, Title
+from ftool_runtime.errors import RuntimeMissingError
 
 _LARGEST_PART = 2**28  # bytes of one unpacked file of a .docx, .pptx, .xlsx or .epub file
 _OLE = b"\xd0\xcf\x11\xe0"  # how .doc, .xls and files of Office with a password begin
@@ -50,7 +52,7 @@ FORMATS: Final = {
     ".xlsm": _SHEETS,
     ".epub": Format(name="EPUB", library="", zipped=True, pieces=epub_pieces),
 }
-INSTALL: Final = "install what reads them: pip install 'ftool[documents]'"
+INSTALL: Final = f"install what reads them: {install('documents')}"
 
 
 def lacks_library(path: Path) -> bool:
@@ -70,7 +72,7 @@ def format_pieces(path: Path) -> Iterator[Piece]:
             _check_archive(path, found.name)
         for piece in found.pieces(path):
             yield _readable(piece)
-    except DocumentError:
+    except (DocumentError, RuntimeMissingError):
         raise
     except Exception as error:  # libraries do not document what they raise for damaged files
         if isinstance(error, OSError) and error.filename is not None:

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from lxml import etree
-
+from ftool.extras import require
 from ftool.search.types import Heading, Piece, Title
 
 _HIDDEN = frozenset(
@@ -25,6 +24,9 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 def visible_text(pieces: Iterable[str]) -> Iterator[Piece]:
     """Yield, in pieces, the visible text, the title and the headings of an HTML page, which is given in pieces."""
+    require("search")
+    from lxml import etree
+
     target = _VisibleText()
     parser = etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
     started = False

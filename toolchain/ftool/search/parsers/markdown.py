@@ -5,8 +5,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from markdown_it import MarkdownIt
-
+from ftool.extras import require
 from ftool.search.parsers.html import visible_text
 from ftool.search.types import Piece, Title
 
@@ -36,6 +35,9 @@ def visible_markdown(pieces: Iterable[str]) -> Iterator[Piece]:
 
 
 def _as_html(first: str, others: Iterable[str]) -> Iterator[str]:
+    require("search")
+    from markdown_it import MarkdownIt
+
     # Text that is nested deeper than `maxNesting` is dropped by markdown-it, and the default is 20.
     options = {"html": True, "maxNesting": _DEEPEST}
     markdown = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
