@@ -113,7 +113,7 @@ def test_torch_runs_the_checkpoint_that_the_bundle_was_made_from(
     def stop(engines: Sequence[Engine], *_: Any, **__: Any) -> None:
         raise BenchError("torch runs " + str([one.folder for one in engines if one.kind == "torch"]))
 
-    monkeypatch.setattr("ftool.bench.run.bench", stop)
+    monkeypatch.setattr("ftool.bench.bench_bundle.bench", stop)
     assert f"torch runs {[smaller]}" in ftool("bench", model).output
     shutil.rmtree(smaller)
     missing = ftool("bench", model).output

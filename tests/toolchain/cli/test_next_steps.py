@@ -35,7 +35,7 @@ def test_each_step_names_the_next(
     monkeypatch.chdir(model)
     assert last_line("export", "--max-drop", "0.2") == "Next: ftool parity, or ftool predict 'your text'"
     assert last_line("parity") == "Next: ftool bench, or ftool predict 'your text'"
-    assert "Next" not in ftool("evaluate", "--json").stdout
+    assert "Next: ftool" not in ftool("evaluate", "--json").stdout
 
 
 def test_the_table_of_parity_tells_minima_from_maxima(exported: TinyModels, tmp_path: Path) -> None:
