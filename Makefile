@@ -14,7 +14,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime check format bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-ecosystem check format bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -46,6 +46,10 @@ test-runtime: $(INSTALLED)
 	$(RUNTIME_VENV)/bin/$(PIP) pytest pytest-timeout pytest-xdist hypothesis
 	$(RUNTIME_VENV)/bin/$(PIP) --no-deps $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
 	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(SEED) tests/runtime
+
+# Bundles in other libraries, each in an environment of its own; writes the table of docs/ecosystem.md. Needs Node.js and Chromium.
+test-ecosystem: $(INSTALLED)
+	$(BIN)/python -m tests.ecosystem
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

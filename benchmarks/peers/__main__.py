@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import DATA, write_result
+from benchmarks.environments import PLACE
 from benchmarks.peers import agreement, tables
-from benchmarks.peers.engine import PLACE, PeerEngine, write_training_texts
+from benchmarks.peers.engine import PeerEngine, write_training_texts
 from benchmarks.peers.models import CLASSIFICATION, EMBEDDING, LONGEST, bundles, embedder, trained
 from benchmarks.peers.rows import CLASSIFIERS, EMBEDDERS, Peer
 from benchmarks.peers.scenarios import Scenario, measure, report

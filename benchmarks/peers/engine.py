@@ -12,8 +12,6 @@ from typing import Any
 from ftool.bench.engines import Engine
 
 WORKER = Path(__file__).with_name("worker.py")
-ENVIRONMENTS = Path(__file__).resolve().parent.parent / "environments"
-PLACE = Path("models/environments")  # the default folder of environments
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,29 +31,6 @@ class PeerEngine(Engine):
     def spec(self) -> str:
         """Return the worker's argument: the engine's settings as a JSON object."""
         return json.dumps({**json.loads(super().spec()), **self.settings})
-
-
-def environment(name: str | None, place: Path) -> Path:
-    """Return the Python of the environment `name`, which is set up in `place` if it is missing; None is this Python.
-
-    Its packages are those of benchmarks/environments/NAME.txt. Ends this program if they can't be installed.
-    """
-    if name is None:
-        return Path(sys.executable)
-    folder = place.absolute() / name
-    python, finished = folder / "bin" / "python", folder / ".installed"
-    if finished.exists():
-        return python
-    requirements = ENVIRONMENTS / f"{name}.txt"
-    print(f"setting up {name}", flush=True)
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(requirements)],
-    ):
-        if subprocess.run(command, check=False).returncode:
-            sys.exit(f"the environment {name} was not set up: the last command was {' '.join(command)}")
-    finished.touch()
-    return python
 
 
 def write_training_texts(path: Path, split: Any) -> Path:

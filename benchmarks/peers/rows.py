@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.engine import PeerEngine, environment, prepare
+from benchmarks.environments import environment
+from benchmarks.peers.engine import PeerEngine, prepare
 from ftool.bench.run import RUN_FILES
 
 

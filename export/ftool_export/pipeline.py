@@ -13,6 +13,7 @@ from typing import Any
 import ftool_runtime as ft
 from ftool_export.bundle.judged import DEVICE, judged_model
 from ftool_export.bundle.writer import Draft, check_place, new_bundle, package_versions
+from ftool_export.capture.torch_export import OUTPUT
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError, FarFromTorchError
@@ -23,6 +24,8 @@ from ftool_export.golden import golden_evidence, make_golden
 from ftool_export.graph.activations import InputStatistics, input_statistics
 from ftool_export.graph.graphs import Graphs, capture
 from ftool_export.graph.sensitivity import fewest_left_out, outputs_on, rank_layers
+from ftool_export.layouts.standard import complete, shared_weights
+from ftool_export.layouts.transformers_js import CONFIG_KEY, transformers_js_config
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.matching import widest_activation
@@ -62,7 +65,7 @@ def export(
         OSError: the bundle can't be written; an existing bundle is unchanged.
     """
     check_place(settings.bundle)
-    plan = precision_plan(settings.precision, settings.device, loaded.family)
+    plan = precision_plan(settings.precision, settings.device, loaded.family, settings.layout)
     if not examples.inputs:
         raise ExportError("there are no examples to compare the bundle on; name data that has some")
     source = captured or capture_source(loaded, examples.inputs, settings.passes)
@@ -139,7 +142,7 @@ def capture_source(loaded: LoadedModel, inputs: Sequence[Any], passes: PassSetti
     Raises:
         ExportError: the network can't be captured, or a stage of the export failed its check.
     """
-    return tidy(capture(loaded, inputs), passes)
+    return tidy(capture(loaded, inputs, with_parts=passes.layout == "standard"), passes)
 
 
 class _RefusedError(Exception):
@@ -162,6 +165,8 @@ class _Trials:
 
     def __post_init__(self) -> None:
         self.loaded.write_files(self.draft.folder)
+        if self.settings.layout == "standard":
+            self.loaded.write_standard_files(self.draft.folder)
         self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
         self.singly = self.plan.rows_share_scale or self.loaded.reads_padding
 
@@ -175,7 +180,7 @@ class _Trials:
         finest = tuple(left_out) if in_fp32 else ()
         passes = replace(self.passes, left_out=frozenset(left_out), in_fp32=frozenset(finest))
         graphs = quantize(self.source, self.plan, passes)
-        self.draft.write_graphs(graphs.models)
+        self.draft.write_graphs(graphs.models, shared_weights(self.loaded, self.settings.layout))
         self._write_manifest(left_out, finest)
         verdict = self._verdict()
         if verdict.depends_on_batch and not self.singly:
@@ -269,6 +274,9 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
         latency = (
             {} if half else _latency(trials.examples.latency_call(model))
         )  # the CPU's says nothing about a GPU
+        if settings.layout == "standard":
+            exact = settings.precision == "fp32"
+            standard = complete(trials.draft.folder, loaded, model, inputs, exact=exact)
     evidence = {
         "checkpoint_sha256": weights_sha256(loaded.model),
         "quantization": trials.passes.to_json(),
@@ -281,7 +289,10 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
         **latency,
         "golden": golden_evidence(golden),
         "proof": proof_of(trials.plan),
+        **({"standard_layout": standard} if settings.layout == "standard" else {}),
     }
+    if (found := transformers_js_config(trials.draft.folder)) is not None:
+        trials.draft.add_to_config(CONFIG_KEY, found)
     return trials.draft.finish(replace(trials.manifest, evidence=evidence))
 
 
@@ -312,6 +323,8 @@ def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan
             embedding_bits=settings.passes.embedding_bits,
         ),
         attention=source.attention,
+        layout=settings.layout,
+        output=loaded.standard_output if settings.layout == "standard" else OUTPUT,
         widest_activation=widest_activation(source.models["model"]) if "model" in source.models else None,
         files={},
         versions=package_versions(),

@@ -14,7 +14,7 @@ from ftool_export.passes.quantize_products import QuantizeProducts
 from ftool_export.passes.quantize_rows import QuantizeRows
 from ftool_export.passes.quantize_static import QuantizeStatic
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.precisions import PRECISIONS, PrecisionName
+from ftool_runtime.bundle.precisions import PRECISIONS, LayoutName, PrecisionName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,17 +185,26 @@ _GENERATOR: Final[Mapping[str, PrecisionPlan]] = MappingProxyType(
 PLANS: Final = MappingProxyType({"encoder": _ENCODER, "encoder-decoder": _GENERATOR, "decoder": _GENERATOR})
 
 
-def precision_plan(name: str, device: str, family: str = "encoder") -> PrecisionPlan:
+def precision_plan(
+    name: str, device: str, family: str = "encoder", layout: LayoutName = "ftool"
+) -> PrecisionPlan:
     """Return the plan of a precision for a family of models: "encoder", "encoder-decoder" or "decoder".
 
     Raises:
-        ExportError: the family has no precision called `name`, or the precision does not run on `device`.
+        ExportError: the family has no precision called `name`, the precision does not run on `device`, or it can't have
+            the layout.
     """
     plans: Mapping[str, PrecisionPlan] = {**PLANS[family]}
     if name not in plans:
         problem = "this kind of model has no" if name in PRECISIONS else "unknown"
         raise ExportError(f"{problem} precision {name!r}; choose one of {', '.join(plans)}")
     plan = plans[name]
+    if layout == "standard" and plan.rows_share_scale:
+        raise ExportError(
+            f"in {name} the texts of a batch share a scale, so other libraries, which run texts together, would give "
+            f"each of them an answer that depends on the others: use --precision {name}-rows, or leave out --layout "
+            "standard"
+        )
     if device in plan.devices:
         return plan
     suitable = [other for other, candidate in plans.items() if device in candidate.devices]

@@ -29,6 +29,7 @@ from ftool_export.passes.share_constants import ShareConstants
 from ftool_export.passes.share_table import ShareTable
 from ftool_export.passes.smooth_activations import SmoothActivations
 from ftool_export.passes.standard_attention import LONGEST, StandardAttention
+from ftool_export.passes.standard_names import StandardNames
 from ftool_export.passes.tie_head import TieHead, tied_products
 from ftool_export.precision_plans import PrecisionPlan
 
@@ -83,13 +84,26 @@ def quantizable_layers(model: ir.Model, settings: PassSettings) -> list[str]:
 
 
 def quantize(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Graphs:
-    """Return copies of the fp32 graphs in the plan's precision.
+    """Return copies of the fp32 graphs in the plan's precision, and with the names of the layout in `settings`.
 
     Raises:
         GuardError: a matrix product that is large enough to be quantised was left in fp32, or the graphs' outputs are
             too far from torch's, or exceed the range of float16.
     """
-    graphs = graphs.clone()
+    graphs = _in_precision(graphs.clone(), plan, settings)
+    if settings.layout == "ftool" or "model" not in graphs.models:
+        return graphs
+    return _with_standard_names(graphs)
+
+
+def _with_standard_names(graphs: Graphs) -> Graphs:
+    """Give an encoder's graph the names that other libraries read, in place."""
+    StandardNames(graphs.loaded.standard_output)(graphs.models["model"])
+    return graphs.with_outputs(StandardNames.__name__)
+
+
+def _in_precision(graphs: Graphs, plan: PrecisionPlan, settings: PassSettings) -> Graphs:
+    """Change the fp32 graphs to the plan's precision, in place."""
     if plan.half:
         return _in_half(graphs)
     if plan.quantize_products is None:

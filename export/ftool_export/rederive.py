@@ -27,6 +27,7 @@ from ftool_export.passes.quantize_embeddings import BLOCK, ROWS
 from ftool_export.passes.quantize_matmul import INT8
 from ftool_export.passes.quantize_static import INPUT_SCALE, INPUT_ZERO, InputLevels
 from ftool_export.passes.smooth_activations import RECIPROCAL, SMOOTHED
+from ftool_export.passes.standard_names import StandardNames
 from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PrecisionPlan, plan_of
 from ftool_export.quantization import move_scales, quantize
@@ -78,6 +79,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         or plan.settings(PassSettings(pooled_token=False)),  # older bundles
         left_out=frozenset(manifest.precision.left_out),
         embedding_bits=manifest.precision.embedding_bits,
+        layout=manifest.layout,
         in_fp32=frozenset(manifest.precision.in_fp32),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
@@ -253,7 +255,10 @@ def compare_with_derived(
         )
     with as_bundle(derived.quantized, bundle, manifest) as folder, ft.load(folder) as honest:
         expected, answers = examples.numbers(honest)
-    with as_bundle(_moved(derived, plan), bundle, manifest) as folder, ft.load(folder) as other:
+    with (
+        as_bundle(_moved(derived, plan, loaded, manifest), bundle, manifest) as folder,
+        ft.load(folder) as other,
+    ):
         rounded, _ = examples.numbers(other, answers)
     found, _ = examples.numbers(model, answers)
     return StoredWeights(
@@ -264,13 +269,15 @@ def compare_with_derived(
     )
 
 
-def _moved(derived: Derived, plan: PrecisionPlan) -> Models:
+def _moved(derived: Derived, plan: PrecisionPlan, loaded: LoadedModel, manifest: Manifest) -> Models:
     """Return the derived graphs with jittered constants; those of float16 graphs are jittered before the conversion."""
     exact = derived.exact if plan.half else derived.quantized
     moved = {name: jittered(graph) for name, graph in exact.items()}
     if plan.half:
         for graph in moved.values():
             HalfFloats()(graph)
+            if manifest.layout == "standard":
+                StandardNames(loaded.standard_output)(graph)
     return moved
 
 

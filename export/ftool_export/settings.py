@@ -8,6 +8,7 @@ from ftool_export.errors import ExportError
 from ftool_export.passes import PassSettings
 from ftool_export.precision_plans import precision_plan
 from ftool_export.tolerances import MAX_DROP
+from ftool_runtime.bundle.precisions import LayoutName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,10 @@ class ExportSettings:
         max_drop: the largest absolute drop of the main metric that the gate allows.
         allow_drift: whether to write a bundle that `ftool parity` would fail.
         device: the device that the bundle must run on, "cpu" or "cuda".
+        layout: "standard" to name files, inputs and outputs as other libraries read them too, "ftool" for graphs that
+            only ftool-runtime needs to read.
         golden: the inputs of golden answers: "probes" are ftool's own texts, "data" are inputs from the user's data.
-        passes: settings of the graph passes; `passes.device` is replaced by `device`.
+        passes: settings of the graph passes; `passes.device` and `passes.layout` are replaced by `device` and `layout`.
     """
 
     bundle: Path
@@ -32,13 +35,14 @@ class ExportSettings:
     max_drop: float = MAX_DROP
     allow_drift: bool = False
     device: str = "cpu"
+    layout: LayoutName = "ftool"
     golden: Literal["probes", "data"] = "probes"
     passes: PassSettings = field(default_factory=PassSettings)
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
             raise ExportError(f"max_drop must be from 0 to 1, got {self.max_drop}")
-        object.__setattr__(self, "passes", replace(self.passes, device=self.device))
+        object.__setattr__(self, "passes", replace(self.passes, device=self.device, layout=self.layout))
         precision_plan(self.precision, self.device)
 
     @property

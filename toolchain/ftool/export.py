@@ -65,7 +65,8 @@ def export_any(
             existing bundle is then kept. It also fails if the precision needs data to measure activations, and there
             is none.
     """
-    precision = row.precision if is_default(wanted.precision) else wanted.precision
+    usual = row.default_precision(wanted.layout)
+    precision = usual if is_default(wanted.precision) else wanted.precision
     settings = export_settings(replace(wanted, precision=precision), bundle, name)
     loaded, examples = _load_any(checkpoint, row, data, "validation", facts or {})
     if data is None and precision_plan(precision, settings.device, loaded.family).calibrate:
@@ -90,6 +91,7 @@ def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> Exp
         max_drop=wanted.max_drop,
         allow_drift=wanted.allow_drift,
         device=wanted.device,
+        layout=wanted.layout,
         golden=wanted.golden,
         passes=PassSettings(embedding_bits=wanted.embedding_bits),
     )

@@ -39,7 +39,9 @@ def judged_model(bundle: Path, manifest: Manifest) -> Iterator[Any]:
 
 def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
     """Return the graphs of a bundle, by name: "model", or "encoder" and "decoder"."""
-    return {name: ir.load(bundle / file) for name, file in GRAPH_FILES.items() if file in manifest.files}
+    names = ("model",) if manifest.generation is None else ("encoder", "decoder")
+    files = {name: GRAPH_FILES[name] for name in names}
+    return {name: ir.load(bundle / file) for name, file in files.items() if file in manifest.files}
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """The draft of a bundle: files written into a temporary folder, which replaces the bundle's folder in one step."""
 
 import errno
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final
 
 import onnx_ir as ir
@@ -22,6 +24,7 @@ from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE
 _MAX_INLINE: Final = 1_000_000  # bytes; larger weights are written to a separate file (docs/adr/0016)
 _ALIGNMENT: Final = 4096  # bytes; aligned weights can be mapped into memory
 _CARD_FILE: Final = "MODEL_CARD.md"
+_CONFIG_FILE: Final = "config.json"
 GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
 _VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
 
@@ -33,8 +36,14 @@ class Draft:
         self.folder = folder
         self._records: dict[str, FileRecord] = {}
 
-    def write_graphs(self, models: Mapping[str, ir.Model]) -> None:
-        """Write the graphs `models`, by name, replacing graphs written before. Raises OSError."""
+    def write_graphs(
+        self, models: Mapping[str, ir.Model], weights: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Write the graphs `models`, by name, replacing graphs written before.
+
+        `weights` has, by the graph's name, the file for large weights, if it is not called as `write_model` calls it.
+        Raises OSError.
+        """
         for name in models:
             path = self.folder / GRAPH_FILES[name]
             shutil.rmtree(path.parent, ignore_errors=True)
@@ -42,7 +51,14 @@ class Draft:
             path: record for path, record in self._records.items() if (self.folder / path).exists()
         }
         for name, model in models.items():
-            write_model(model, self.folder, GRAPH_FILES[name])
+            write_model(model, self.folder, GRAPH_FILES[name], weights.get(name))
+
+    def add_to_config(self, name: str, value: Any) -> None:
+        """Set a field of config.json, which is in the draft already. Raises OSError."""
+        path = self.folder / _CONFIG_FILE
+        content = {**json.loads(path.read_text(encoding="utf-8")), name: value}
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self._records.pop(_CONFIG_FILE, None)
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write `manifest` with the size and hash of every file, and return the completed manifest. Raises OSError."""
@@ -104,17 +120,24 @@ def copy_bundle(source: Path, path: Path, evidence: Mapping[str, Any]) -> Manife
         return draft.write_manifest(replace(manifest, evidence={**manifest.evidence, **evidence}))
 
 
-def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE) -> None:
+def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE, weights: str | None = None) -> None:
     """Write a model to the file `name` in `folder`. Raises OSError.
 
-    If the model is larger than 1 MB, its weights go to a second file, called `name` followed by "_data".
+    If the model is larger than 1 MB, its weights go to a second file in the same folder: `weights`, or if that is None,
+    `name` followed by "_data".
     """
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if model_bytes(model) <= _MAX_INLINE:
         ir.save(model, path)
     else:
-        ir.save(model, path, external_data=f"{path.name}_data", alignment=_ALIGNMENT, align_threshold=0)
+        ir.save(
+            model,
+            path,
+            external_data=PurePosixPath(weights or f"{name}_data").name,
+            alignment=_ALIGNMENT,
+            align_threshold=0,
+        )
 
 
 def package_versions() -> dict[str, str]:

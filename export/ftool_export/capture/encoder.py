@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -39,7 +39,9 @@ def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ..
     return _ALWAYS if same else (*_ALWAYS, "token_type_ids")
 
 
-def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabulary: int) -> Captured:
+def capture_encoder(
+    network: EncoderNetwork, input_names: Sequence[str], vocabulary: int, with_parts: bool = False
+) -> Captured:
     """Capture `network`, which must be in evaluation mode, as the graph "model"; the network is not changed.
 
     All inputs of the graph are int64 (batch, sequence). The output "logits" is float32 (batch, width), or
@@ -49,6 +51,7 @@ def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabul
         network: a module with forward(input_ids, attention_mask, token_type_ids=None) -> logits.
         input_names: the names of the graph's inputs: the first two, or all three, arguments of `forward`.
         vocabulary: the number of token ids; the trace uses random ids below this number.
+        with_parts: whether the graph's outputs after "logits" are the network's `parts`, by their names.
 
     Raises:
         ExportError: the network is in training mode, or PyTorch's exporter can't capture the network.
@@ -63,8 +66,10 @@ def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabul
     signature = Signature()
     for name in input_names:
         signature.add(name, examples[name], {0: BATCH, 1: SEQUENCE})
-    with attention_at_the_source(network) as emitted, _without_cache(network):
-        model, contract = signature.trace(network, [OUTPUT])
+    outputs = [OUTPUT, *network.part_names] if with_parts else [OUTPUT]
+    giving = _giving_parts(network) if len(outputs) > 1 else nullcontext()
+    with attention_at_the_source(network) as emitted, _without_cache(network), giving:
+        model, contract = signature.trace(network, outputs)
     nodes = sum(node.op_type == "MultiHeadAttention" for node in model.graph)
     log.info("captured %d nodes, %d fused attentions", model.graph.num_nodes(), nodes)
     contract = replace(
@@ -74,6 +79,16 @@ def capture_encoder(network: EncoderNetwork, input_names: Sequence[str], vocabul
         width=network.width,
     )
     return Captured({"model": model}, {"model": contract}, "fused" if emitted.nodes else "plain")
+
+
+@contextmanager
+def _giving_parts(network: EncoderNetwork) -> Iterator[None]:
+    """Within the block, let calls of `network` return its output and then the parts that the output is made of."""
+    network.forward = network.forward_with_parts
+    try:
+        yield
+    finally:
+        del network.forward
 
 
 @contextmanager

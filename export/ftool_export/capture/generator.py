@@ -21,6 +21,7 @@ from ftool_export.capture.rotary import rotary_at_the_source
 from ftool_export.capture.simplified_modules import simplified
 from ftool_export.capture.torch_export import (
     BATCH,
+    HIDDEN,
     OUTPUT,
     SEQUENCE,
     Captured,
@@ -36,10 +37,11 @@ _TOTAL: Final = _PAST + _TIME
 _SOURCE_AXIS: Final = "source_length"
 
 
-def capture_generator(model: Any) -> Captured:
+def capture_generator(model: Any, with_parts: bool = False) -> Captured:
     """Capture `model`, a PreTrainedModel in evaluation mode, as the graphs "encoder" (if any) and "decoder".
 
-    The model is not changed.
+    The model is not changed. With `with_parts` the encoder also gives its last hidden state, from which it computes its
+    other outputs.
 
     Raises:
         ExportError: PyTorch's exporter can't capture the model, or the model's state between tokens is not a cache of
@@ -56,7 +58,7 @@ def capture_generator(model: Any) -> Captured:
     traced = {}
     with simplified(model), rotary_at_the_source(model):
         if structure.cross:
-            traced["encoder"] = _capture_encoder(model, structure, fused=fused)
+            traced["encoder"] = _capture_encoder(model, structure, fused=fused, with_hidden=with_parts)
         traced["decoder"] = _capture_decoder(model, structure, fused=fused)
     return Captured(
         {name: graph for name, (graph, _) in traced.items()},
@@ -67,13 +69,14 @@ def capture_generator(model: Any) -> Captured:
 
 
 def _capture_encoder(
-    model: Any, structure: DecoderStructure, *, fused: bool
+    model: Any, structure: DecoderStructure, *, fused: bool, with_hidden: bool
 ) -> tuple[ir.Model, GraphContract]:
     signature, axes = Signature(), {0: BATCH, 1: _SOURCE_AXIS}
     signature.add("input_ids", _tokens(_SOURCE), axes)
     signature.add("attention_mask", torch.ones(_BATCH, _SOURCE, dtype=torch.int64), axes, optional=True)
-    network = SourceEncoder(model, len(structure.own), fused=fused)
-    graph, contract = signature.trace(network.eval(), cache_names("cross", len(structure.cross)))
+    network = SourceEncoder(model, len(structure.own), fused=fused, with_hidden=with_hidden)
+    outputs = cache_names("cross", len(structure.cross)) + ([HIDDEN] if with_hidden else [])
+    graph, contract = signature.trace(network.eval(), outputs)
     operators = {"MultiHeadAttention": structure.encoder_attentions} if fused else {}
     return graph, replace(contract, operators=operators)
 

@@ -35,26 +35,32 @@ from ftool_export.capture.positions import masks_by_position
 class SourceEncoder(nn.Module):
     """An encoder with the decoder's cross-attention projections, to compute all keys and values of a source once."""
 
-    def __init__(self, model: PreTrainedModel, layers: int, *, fused: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel, layers: int, *, fused: bool, with_hidden: bool = False
+    ) -> None:
         super().__init__()
-        self.model, self.layers, self.fused = model, layers, fused
+        self.model, self.layers, self.fused, self.with_hidden = model, layers, fused, with_hidden
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Return keys and values for cross-attention, layer by layer; the inputs are int64 (batch, source_length)."""
+        """Return keys and values for cross-attention, layer by layer; the inputs are int64 (batch, source_length).
+
+        With `with_hidden` the encoder's last hidden state, float32 (batch, source_length, width), comes last.
+        """
         encoder, decoder = self.model.get_encoder(), self.model.get_decoder()
         with attention_at_the_source(encoder) if self.fused else nullcontext():
             hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         cross = CrossCache()
-        caches = PairedCache(StaticCache(self.layers), cross, self.layers, cross_ready=False)
+        paired = PairedCache(StaticCache(self.layers), cross, self.layers, cross_ready=False)
         # Running the decoder for one token makes it compute them; nothing reads the rest of that pass.
         with recording_attention(decoder) if self.fused else nullcontext():
             decoder(
                 input_ids=input_ids[:, :1],
                 encoder_hidden_states=hidden,
-                past_key_values=caches,
+                past_key_values=paired,
                 use_cache=True,
             )
-        return _flat([cross.recorded[layer] for layer in range(self.layers)])
+        caches = _flat([cross.recorded[layer] for layer in range(self.layers)])
+        return (*caches, hidden) if self.with_hidden else caches
 
 
 class _Decoder(nn.Module):

@@ -15,6 +15,7 @@ from ftool_export.errors import ExportError
 
 OPSET: Final = 20  # the first with Gelu
 OUTPUT: Final = "logits"
+HIDDEN: Final = "last_hidden_state"  # of the encoder of an encoder-decoder
 BATCH, SEQUENCE = "batch", "sequence"  # the names of the dynamic axes
 
 Attention = Literal["fused", "plain"]

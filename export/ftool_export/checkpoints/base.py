@@ -15,6 +15,7 @@ from ftool_export.checkpoints.files import quiet_transformers
 from ftool_export.checkpoints.pretrained import read_licence
 from ftool_export.checkpoints.weights import allow_as_by_umask
 from ftool_export.errors import CheckpointError
+from ftool_export.tokenizers.settings_file import settle_tokenizer_config
 from ftool_export.tokenizers.source import pad_with_special_token
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract
 
@@ -120,6 +121,11 @@ class LoadedModel(ABC):
         return [token for number, token in special if number < self.known_ids]
 
     @property
+    def standard_output(self) -> str:
+        """The name of the graph's output that the runtime reads, in a bundle with standard names."""
+        return "logits"
+
+    @property
     @abstractmethod
     def family(self) -> str:
         """The architecture's family: "encoder", "encoder-decoder" or "decoder"."""
@@ -209,11 +215,16 @@ class LoadedModel(ABC):
     def write_files(self, folder: Path) -> None:
         """Write the files of a bundle that are in Hugging Face's format: tokenizer and config.json. Raises OSError."""
         self.save_tokenizer(folder)
+        settle_tokenizer_config(folder)
         for name, value in self.config_fields().items():
             setattr(self.config, name, value)
         if facts := read_facts(self.config):
             setattr(self.config, _FACTS, {**facts, "base": self.base})
         self.config.save_pretrained(folder)
+
+    def write_standard_files(self, folder: Path) -> None:
+        """Write the files that only other libraries read, besides those of `write_files`. Raises OSError."""
+        del folder  # most models need no others
 
 
 def read_facts(config: Any) -> dict[str, Any]:

@@ -84,6 +84,13 @@ class LoadedEmbedder(LoadedEncoder):
         model's `facts()` are stored under "ftool" in config.json.
         """
         super().save(folder)
+        self._write_modules(folder)
+
+    def write_standard_files(self, folder: Path) -> None:
+        """Write the files by which `SentenceTransformer(folder, backend="onnx")` pools the vectors of tokens."""
+        self._write_modules(folder)
+
+    def _write_modules(self, folder: Path) -> None:
         write_modules(
             folder,
             [

@@ -34,6 +34,11 @@ class LoadedEncoder(LoadedModel):
         return "encoder"
 
     @property
+    def standard_output(self) -> str:
+        """The name of the graph's output that the runtime reads, in a bundle with standard names."""
+        return self.model.output_name
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """The names of the network's inputs that the tokenizer produces."""
         return tuple(n for n in self.model.input_names if n in self.tokenizer.model_input_names)

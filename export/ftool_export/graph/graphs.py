@@ -73,6 +73,17 @@ class Graphs:
         ]
         return replace(self, contracts=contracts, probes=probes)
 
+    def with_outputs(self, stage: str) -> "Graphs":
+        """Return these graphs, of an encoder, with a contract for the outputs that the graph has now.
+
+        The other parts of the structure are checked. Raises GuardError, which names `stage`, if the graph is damaged.
+        """
+        graph, contract = self.models["model"].graph, self.contracts["model"]
+        outputs = tuple(str(value.name) for value in graph.outputs)
+        found = replace(contract, outputs=outputs, dynamic=(0,), width=None)
+        check_structure(stage, self.models["model"], found)
+        return replace(self, contracts={"model": found})
+
     def checked(self, stage: str, *, quantized: bool, run: bool = True) -> "Graphs":
         """Check the structure of the graphs and, if `run` is true, also their outputs.
 
@@ -88,12 +99,14 @@ class Graphs:
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
 
-def capture(loaded: LoadedModel, inputs: Sequence[Any] = ()) -> Graphs:
+def capture(loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool = False) -> Graphs:
     """Capture a checkpoint's network as fp32 graphs that give torch's answers; the checkpoint is not changed.
 
     Args:
         loaded: in evaluation mode and float32, on the CPU.
         inputs: for encoders, at least one input of the task.
+        with_parts: whether an encoder's graph also gives the parts of its outputs: see
+            `EncoderNetwork.part_names`. That of an encoder-decoder gives its last hidden state.
 
     Raises:
         ExportError: the network can't be captured, or the graphs' outputs differ from torch's.
@@ -101,7 +114,7 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = ()) -> Graphs:
     probes: Sequence[Probe]
     if isinstance(loaded, LoadedGenerator):
         probes = make_generation_probes(loaded)
-        captured = capture_generator(loaded.model)
+        captured = capture_generator(loaded.model, with_parts)
     else:
         assert isinstance(loaded, LoadedEncoder)
         check_exportable(loaded.config)
@@ -114,7 +127,7 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = ()) -> Graphs:
                 f"{loaded.config.model_type}: its network in transformers can't run inputs of all lengths up to "
                 f"{loaded.max_length} tokens ({error}), so ftool can't export it; choose another architecture"
             ) from error
-        captured = capture_encoder(loaded.model, names, loaded.known_ids)
+        captured = capture_encoder(loaded.model, names, loaded.known_ids, with_parts)
         _check_attention(captured, loaded)
     graphs = Graphs(
         loaded=loaded,

@@ -1,7 +1,7 @@
 """The embedding network: an encoder, the pooling of its token vectors, projections and scaling."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
@@ -54,6 +54,9 @@ Step = UnitLength | Projection | Truncation
 class SentenceEmbedder(EncoderNetwork):
     """A network from token ids to one vector per text: an `AutoModel`, its pooling, then `steps` in order."""
 
+    part_names: ClassVar[tuple[str, ...]] = ("last_hidden_state",)
+    output_name: ClassVar[str] = "sentence_embedding"
+
     def __init__(self, encoder: nn.Module, steps: Sequence[Step], *, pooling: Pooling) -> None:
         super().__init__(encoder)
         self.steps = nn.ModuleList(steps)
@@ -82,8 +85,17 @@ class SentenceEmbedder(EncoderNetwork):
 
         Padding is on the right, with an `attention_mask` of 0.
         """
-        hidden = self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state
-        vectors = pool(hidden, attention_mask, self.pooling)
+        return self.combine(self.parts(input_ids, attention_mask, token_type_ids), attention_mask)
+
+    def parts(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the vectors of all tokens, float32 (batch, sequence, hidden)."""
+        return (self.encode(input_ids, attention_mask, token_type_ids).last_hidden_state,)
+
+    def combine(self, parts: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
+        """Return vectors, float32 (batch, width), from the vectors of all tokens."""
+        vectors = pool(parts[0], attention_mask, self.pooling)
         for step in self.steps:
             vectors = step(vectors)
         return vectors

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -22,9 +22,17 @@ class EncoderNetwork(nn.Module, ABC):
     `forward(input_ids, attention_mask, token_type_ids=None)` takes int64 (batch, sequence) tensors, padded on the right
     with an `attention_mask` of 0. `forward` returns float32 (batch, width), or (batch, sequence, width) if `per_token`
     is set.
+
+    Attributes:
+        per_token: whether there is an output for each token.
+        part_names: the names under which other libraries read the tensors that the output is made of (`parts`); empty
+            if they read the output itself.
+        output_name: the name of the output for other libraries.
     """
 
     per_token: ClassVar[bool] = False
+    part_names: ClassVar[tuple[str, ...]] = ()
+    output_name: ClassVar[str] = "logits"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -70,6 +78,23 @@ class EncoderNetwork(nn.Module, ABC):
         )
         last: Tensor = output.hidden_states[-1]
         return last
+
+    def forward_with_parts(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return the output, and then the parts that it is made of; the arguments are as for `forward`."""
+        parts = self.parts(input_ids, attention_mask, token_type_ids)
+        return self.combine(parts, attention_mask), *parts
+
+    def parts(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the tensors that `part_names` names; the arguments are as for `forward`."""
+        raise NotImplementedError(f"{type(self).__name__} has no parts")
+
+    def combine(self, parts: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
+        """Return the output that `parts` give, for a mask as in `forward`."""
+        raise NotImplementedError(f"{type(self).__name__} has no parts")
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Any:
         """Return the output of the attribute `encoder`; the arguments are as for `forward`."""

@@ -1,5 +1,6 @@
 """Networks with an output for every token: tag logits of a tagger, start and end logits of a reader."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -49,6 +50,7 @@ class SpanReader(EncoderNetwork):
     """A Hugging Face model for question answering, with its start and end logits in one output."""
 
     per_token: ClassVar[bool] = True
+    part_names: ClassVar[tuple[str, ...]] = ("start_logits", "end_logits")
 
     @property
     def width(self) -> int:
@@ -59,5 +61,15 @@ class SpanReader(EncoderNetwork):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Return start and end logits, float32 (batch, sequence, 2), for int64 (batch, sequence) inputs."""
+        return self.combine(self.parts(input_ids, attention_mask, token_type_ids), attention_mask)
+
+    def parts(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return start and end logits, each float32 (batch, sequence)."""
         found = self.encode(input_ids, attention_mask, token_type_ids)
-        return torch.stack([found.start_logits, found.end_logits], dim=-1)
+        return found.start_logits, found.end_logits
+
+    def combine(self, parts: Sequence[Tensor], attention_mask: Tensor) -> Tensor:  # noqa: ARG002
+        """Return start and end logits in one tensor, float32 (batch, sequence, 2)."""
+        return torch.stack(list(parts), dim=-1)

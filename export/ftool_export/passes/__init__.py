@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ftool_export.errors import ExportError
-from ftool_runtime.bundle.precisions import EMBEDDING_BITS
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LAYOUTS, LayoutName
 
 MICROSOFT: Final = "com.microsoft"
 MICROSOFT_VERSION: Final = 1
@@ -35,6 +35,7 @@ class PassSettings:
     block_size: int = 32  # the most inputs that share a scale in 8-bit blocks; a power of two
     embedding_bits: int = 8  # of a number in embedding tables that are quantised: 8, or 4
     pooled_token: bool = True  # whether the last layer is computed only for the token that is pooled
+    layout: LayoutName = "ftool"  # "standard": the graph keeps its mask, and gives what other libraries read
     # By the name of a weight, by which powers of two the channels that its product reads are divided, int8 (channels,).
     moved: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: MappingProxyType({}))
     # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).
@@ -58,6 +59,8 @@ class PassSettings:
             raise ExportError(f"block_size must be a power of two from 16 on, got {self.block_size}")
         if self.embedding_bits not in EMBEDDING_BITS:
             raise ExportError(f"embedding_bits must be 8 or 4, got {self.embedding_bits}")
+        if self.layout not in LAYOUTS:
+            raise ExportError(f"layout must be {' or '.join(LAYOUTS)}, got {self.layout!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings to record in a bundle's evidence, so that the bundle's graphs can be derived again."""

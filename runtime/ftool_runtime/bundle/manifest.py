@@ -21,7 +21,7 @@ from ftool_runtime.bundle.contracts import (
     check_names,
 )
 from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
-from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PRECISIONS
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LAYOUTS, PRECISIONS, LayoutName
 from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import JSON, written
 
@@ -136,6 +136,7 @@ class Manifest:
         None  # encoders: the most numbers that a product in the graph computes for a token
     )
     output: str = written("logits")
+    layout: LayoutName = "ftool"
     versions: Mapping[str, str] = field(default_factory=dict)
     training_data: TrainingData = field(default_factory=TrainingData)
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -148,6 +149,7 @@ class Manifest:
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
         check_names("attention", (self.attention,), ATTENTIONS)
+        check_names("layout", (self.layout,), LAYOUTS)
         if self.widest_activation is not None and self.widest_activation < 1:
             raise BundleError(f"widest_activation must be at least 1, got {self.widest_activation}")
         for path in self.files:

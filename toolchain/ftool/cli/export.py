@@ -16,7 +16,7 @@ from ftool.cli.options import (
 )
 from ftool.recipe.flags import RecipeFlags, recipe_for
 from ftool.recipe.sections import AUTO
-from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PRECISIONS
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LAYOUTS, PRECISIONS
 
 if TYPE_CHECKING:
     from ftool.ladder.frontier import Frontier
@@ -100,6 +100,12 @@ if TYPE_CHECKING:
     help="The device that the bundle must run on; cuda is for encoders, in fp32 or fp16.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="ftool: for ftool-runtime, the default. standard: sentence-transformers, fastembed, optimum, transformers.js "
+    "and onnxruntime-genai can read the bundle too, in batches; see docs/ecosystem.md.",
+)
+@click.option(
     "--golden",
     type=click.Choice(["probes", "data"]),
     help="The texts in golden.json, which verify runs: ftool's own (probes), or up to 16 of your data (data).",
@@ -122,6 +128,7 @@ def export(
     shrink: tuple[str, ...],
     allow_drift: bool | None,
     device: str | None,
+    layout: str | None,
     golden: str | None,
     pairs: bool | None,
     outside_label: str | None,
@@ -152,6 +159,7 @@ def export(
         "shrink": shrink or None,
         "allow_drift": allow_drift,
         "device": device,
+        "layout": layout,
         "golden": golden,
     }
     chosen = {name: value for name, value in given.items() if value is not None}

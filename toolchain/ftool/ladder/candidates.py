@@ -20,6 +20,7 @@ from ftool_export.pipeline import capture_source
 from ftool_export.precision_plans import PLANS, precision_plan
 from ftool_export.quantization import saved_by_nibbles
 from ftool_export.tokenizers.source import tokenizer_text
+from ftool_runtime.bundle.precisions import LayoutName
 
 SPLIT = "validation"  # the split on which candidates are judged and timed
 
@@ -34,6 +35,7 @@ class Source:
         loaded: the checkpoint in torch, a `LoadedModel` of `ftool_export`.
         fitted: the validation split, as `Task.fit` returned it.
         device: the device that bundles must run on, "cpu" or "cuda".
+        layout: the layout of bundles.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Source:
     loaded: Any
     fitted: Any
     device: Literal["cpu", "cuda"] = "cpu"
+    layout: LayoutName = "ftool"
 
     @cached_property
     def examples(self) -> Any:
@@ -58,7 +61,8 @@ class Source:
     @cached_property
     def graphs(self) -> Graphs:
         """The fp32 graphs from which every precision starts, captured on the first use. Raises ExportError."""
-        return capture_source(self.loaded, self.examples.inputs, PassSettings(device=self.device))
+        settings = PassSettings(device=self.device, layout=self.layout)
+        return capture_source(self.loaded, self.examples.inputs, settings)
 
     @cached_property
     def sha256(self) -> str:
@@ -75,9 +79,17 @@ class Source:
 
     @property
     def precisions(self) -> list[str]:
-        """The precisions of the checkpoint's family that run on the device. Raises ExportError if none does."""
-        family = self.loaded.family
-        found = [name for name, plan in PLANS[family].items() if self.device in plan.devices]
+        """The precisions of the checkpoint's family that run on the device and can have the layout.
+
+        Raises ExportError if none does.
+        """
+        family, alone = self.loaded.family, self.layout == "ftool"
+        plans = PLANS[family].items()
+        found = [
+            name
+            for name, plan in plans
+            if self.device in plan.devices and (alone or not plan.rows_share_scale)
+        ]
         if not found:
             precision_plan(next(iter(PLANS[family])), self.device, family)  # raises, and says why
         return found
@@ -131,4 +143,4 @@ def further_sources(
             raise ModelFolderError(f"two candidates are called {name}; rename the folder of one: {place}")
         taken.add(name)
         loaded, fitted = load_on_split(checkpoint, recipe, SPLIT, data)
-        yield Source(name, recipe, loaded, fitted, recipe.export.device)
+        yield Source(name, recipe, loaded, fitted, recipe.export.device, recipe.export.layout)

@@ -61,7 +61,7 @@ def climb_folder(folder: Path, recipe: Recipe) -> Frontier:
     model = ModelFolder(folder)
     loaded, fitted = load_on_split(model.require_run(), recipe, SPLIT)
     place = Place(bundle=model.bundle, work=model.ladder, name=folder.resolve().name)
-    source = Source("", recipe, loaded, fitted, recipe.export.device)
+    source = Source("", recipe, loaded, fitted, recipe.export.device, recipe.export.layout)
     return _climb(place, source, None, folder)
 
 
@@ -94,7 +94,7 @@ def climb_checkpoint(
     recipe = replace(Recipe(task=row.name, data=data), export=wanted)
     loaded, fitted = load_on_split(checkpoint, recipe, SPLIT, data, facts)
     place = Place(bundle=bundle, work=bundle.with_name(f"{bundle.name}.ladder"), name=bundle.name)
-    source = Source("", recipe, named_base(loaded, base), fitted, wanted.device)
+    source = Source("", recipe, named_base(loaded, base), fitted, wanted.device, wanted.layout)
     return _climb(place, source, data, None)
 
 

@@ -206,7 +206,7 @@ def build_rung(
         "settings": {
             field: value
             for field, value in asdict(reference.wanted).items()
-            if field in ("max_drop", "allow_drift", "device", "golden")
+            if field in ("max_drop", "allow_drift", "device", "layout", "golden")
         },
     }
 

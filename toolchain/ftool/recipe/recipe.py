@@ -104,7 +104,10 @@ def _complete(recipe: Recipe, row: Task) -> None:
 
     Each setting that the user did not choose gets the default of the task or the base model.
     """
-    known: dict[str, Any] = {"export.precision": row.precision, **row.defaults(recipe)}
+    known: dict[str, Any] = {
+        "export.precision": row.default_precision(recipe.export.layout),
+        **row.defaults(recipe),
+    }
     longest = chosen(recipe.train.max_length, known.get("train.max_length", _LENGTH))
     known = {**_step_size(longest, recipe.train.batch_size), **known}
     if row.metrics:

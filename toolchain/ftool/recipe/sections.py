@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.schema import DERIVED, SOME_TASKS, require
-from ftool_runtime.bundle.precisions import EMBEDDING_BITS, PrecisionName
+from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LayoutName, PrecisionName
 
 Method = Literal["full", "head", "lora", "setfit"]
 Samples = Literal["multi", "single"]
@@ -309,6 +309,9 @@ class ExportRecipe:
     ] = ()
     allow_drift: Annotated[bool, "whether to write a bundle that ftool parity would fail"] = False
     device: Annotated[Literal["cpu", "cuda"], "the device that the bundle must run on"] = "cpu"
+    layout: Annotated[
+        LayoutName, "ftool; or standard: other libraries read the bundle too (docs/ecosystem.md)"
+    ] = "ftool"
     golden: Annotated[
         Literal["probes", "data"], "the texts that ship in golden.json: ftool's own, or some of your data"
     ] = "probes"

@@ -10,7 +10,7 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.base import RowReader
 from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
-from ftool_runtime.bundle.precisions import PrecisionName
+from ftool_runtime.bundle.precisions import LayoutName, PrecisionName
 
 if TYPE_CHECKING:
     from ftool.data.inspection.report import Inspection
@@ -84,6 +84,7 @@ class Task:
         main_metric: (model's facts, fitted split, recipe) -> the metric that selects weights, ranks slices, and decides
             whether a bundle is accepted; None for the default of the statistics that `measure` returns.
         precision: the default of export.precision.
+        standard_precision: the default of export.precision if export.layout is "standard".
         scratch: the families of bases with random weights that the task can be trained from, such as "t5".
         named_bases: whether the named bases of `ftool.bases` can be trained for the task.
         suggest: (recipe, inspection of the data) -> lines with settings that may fit the data better, for `ftool new`.
@@ -128,6 +129,7 @@ class Task:
     metrics: tuple[str, ...] = ()
     main_metric: Callable[[Any, Any, Sections], str | None] = chosen_metric
     precision: PrecisionName = "int8"
+    standard_precision: PrecisionName = "int8-rows"
     scratch: tuple[str, ...] = ()
     named_bases: bool = True
 
@@ -161,6 +163,10 @@ class Task:
     def uses(self, path: str) -> bool:
         """Return whether the task uses `path`, the path of a setting that some tasks use, such as "train.pooling"."""
         return path in self.settings or path.partition(".")[0] in self.settings
+
+    def default_precision(self, layout: LayoutName) -> PrecisionName:
+        """Return the default of export.precision for a layout."""
+        return self.standard_precision if layout == "standard" else self.precision
 
     def check_method(self, recipe: Sections) -> None:
         """Raise RecipeError for a training method or a metric that the task does not support."""

@@ -330,6 +330,7 @@ TRANSLATION = Task(
     },
     metrics=("bleu", "chrf", "exact_match", "token_accuracy"),
     precision="w8",
+    standard_precision="w8",
     scratch=("t5", "bart"),
     named_bases=False,
     create=_create,
