@@ -50,7 +50,7 @@ async function answer() {
 function show(found, milliseconds) {
   answers.replaceChildren(...found.map(line));
   answers.classList.toggle("unsure", found[0].score < SURE);
-  status.textContent = found[0].score < SURE ? "Not sure yet." : "";
+  status.textContent = found[0].score < SURE ? "Not sure yet." : "Answered on this device.";
   time.textContent = `${milliseconds.toFixed(1)} ms`;
 }
 

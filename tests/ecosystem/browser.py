@@ -1,28 +1,35 @@
-"""Use examples/browser as its README says, type into its page in headless Chromium, and compare what it shows.
+"""Use examples/browser and examples/node as their READMEs say, and compare their answers with ftool_runtime's.
 
     python -m tests.ecosystem.browser [--work FOLDER] [--environments FOLDER] [--pictures FOLDER]
 
-The labels on the page must be those of ftool_runtime for every text, the page must have asked no other server for
-anything, and a text that was typed in full must be answered although the model was busy with its beginning.
+The page is typed into in headless Chromium. It must show ftool_runtime's labels for every text, and have asked no other
+server for anything. Every text is typed faster than the model answers, so that its beginning is overtaken.
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.commands import REPOSITORY
 from benchmarks.environments import PLACE, node_environment
-from tests.ecosystem.bundles import bundle
 
 import ftool_runtime as ft
+from tests.ecosystem.bundles import bundle
 
 EXAMPLE: Final = REPOSITORY / "examples" / "browser"
 SCRIPT: Final = Path(__file__).resolve().parent / "consumers" / "type_in_page.mjs"
-TEXTS: Final = ("set a timer for ten minutes", "dim the screen a bit", "is it going to rain in Lisbon", "play jazz")
+TEXTS: Final = (
+    "set a timer for ten minutes",
+    "dim the screen a bit",
+    "is it going to rain in Lisbon",
+    "play jazz",
+)
 
 
 def main() -> None:
@@ -47,13 +54,27 @@ def main() -> None:
             [[one.label.replace("_", " "), f"{100 * one.score:.0f}%"] for one in answer.top]
             for answer in model(TEXTS, top_k=3)
         ]
+    check_node(folder, modules, [answer[0] for answer in expected])
     for text, page, own in zip(TEXTS, shown["answers"], expected, strict=True):
         print(f"{text}: {page}")
         if page != own:
             sys.exit(f"the page shows {page} for {text!r}, and ftool_runtime answers {own}")
     if shown["elsewhere"]:
         sys.exit(f"the page asked for {shown['elsewhere']}, which is not beside it")
-    print(f"the page shows ftool_runtime's answers; p50 {shown['milliseconds']:.1f} ms, {shown['files']} files")
+    print(
+        f"the page shows ftool_runtime's answers; p50 {shown['milliseconds']:.1f} ms, {shown['files']} files"
+    )
+
+
+def check_node(folder: Path, modules: Path, expected: Sequence[Sequence[str]]) -> None:
+    """Run examples/node beside the libraries, and compare its labels; ends this program if one differs."""
+    script = Path(shutil.copy(REPOSITORY / "examples" / "node" / "classify.mjs", modules.parent))
+    command = ["node", script, folder, *TEXTS]
+    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    found = [[one["label"].replace("_", " "), f"{100 * one['score']:.0f}%"] for one in map(json.loads, lines)]
+    if found != [list(one) for one in expected]:
+        sys.exit(f"examples/node gives {found}, and ftool_runtime {expected}")
+    print(f"examples/node gives ftool_runtime's {len(found)} answers")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import numpy as np
 
 from tests.ecosystem.bundles import intent_texts
 
-SHOWN_TOKENS: Final = 16  # of an answer
+TOKENS: Final = 16  # of an answer, which an end token does not end
+SAME: Final = 1e-5  # sums in another order
+# WebAssembly's kernels round some activations in 8 bits the other way, by a whole step: up to 0.002 was seen.
+IN_WEBASSEMBLY: Final = 0.01
 _QUESTIONS: Final = (
     {"question": "Where does Bonn lie?", "context": "Bonn lies on the Rhine. It was the capital until 1990."},
     {
@@ -28,7 +31,8 @@ def _own(task: str, inputs: Sequence[Any]) -> Callable[[Any], Any]:
     """Return the function that lets a loaded bundle answer `inputs`, in the form that consumers answer in."""
 
     def written(model: Any) -> Any:
-        found = model(list(inputs), do_sample=False, num_beams=1, max_new_tokens=SHOWN_TOKENS)
+        length = {"min_new_tokens": TOKENS, "max_new_tokens": TOKENS}
+        found = model(list(inputs), do_sample=False, num_beams=1, **length)
         return [list(one.token_ids) for one in found]
 
     ways: Mapping[str, Callable[[Any], Any]] = {
@@ -65,7 +69,7 @@ class Case:
     task: str
     inputs: Sequence[Any]
     batch: int = 1
-    precise: float = 1e-5
+    precise: float
 
     def expected(self, model: Any) -> Any:
         """Return the answers of the bundle that ftool_runtime has loaded as `model`."""
@@ -124,12 +128,21 @@ def cases() -> list[Case]:
             embedded,
             ("sentence-transformers", "fastembed", "optimum", "node", "chromium"),
         ),
-        ("gpt2", "text-generation", words, ("genai", "optimum", "node", "chromium")),
-        ("llama", "text-generation", words, ("genai", "optimum", "node", "chromium")),
-        ("dates", "translation", _DATES, ("optimum", "node", "chromium")),
+        # onnxruntime for browsers has no operator for quantised embeddings of generators
+        ("gpt2", "text-generation", words, ("genai", "optimum", "node")),
+        ("gpt2-fp32", "text-generation", words, ("chromium",)),
+        ("llama", "text-generation", words, ("genai", "optimum", "node")),
+        ("dates", "translation", _DATES, ("optimum", "node")),
     )
     return [
-        Case(consumer=consumer, bundle=bundle, task=task, inputs=inputs, batch=_batch(bundle, task, consumer))
+        Case(
+            consumer=consumer,
+            bundle=bundle,
+            task=task,
+            inputs=inputs,
+            batch=_batch(bundle, task, consumer),
+            precise=IN_WEBASSEMBLY if CONSUMERS[consumer].browser else SAME,
+        )
         for bundle, task, inputs, consumers in tasks
         for consumer in consumers
     ]

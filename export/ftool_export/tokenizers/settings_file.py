@@ -21,4 +21,9 @@ def settle_tokenizer_config(folder: Path) -> None:
         content.pop(name, None)
     if content.get("tokenizer_class") == _NEW_CLASS:
         content["tokenizer_class"] = _OLD_CLASS
+    if isinstance(
+        content.get("extra_special_tokens"), list
+    ):  # transformers 4 expects a mapping under this name
+        tokens = content.pop("extra_special_tokens")
+        content |= {"additional_special_tokens": tokens} if tokens else {}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

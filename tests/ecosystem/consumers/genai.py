@@ -20,7 +20,8 @@ def answers(bundle: str, task: str, inputs: list[Any], batch: int) -> Any:
     for text in inputs:
         prompt = [int(token) for token in tokenizer.encode(text)]
         settings = og.GeneratorParams(model)
-        settings.set_search_options(max_length=len(prompt) + NEW, do_sample=False)
+        length = len(prompt) + NEW
+        settings.set_search_options(min_length=length, max_length=length, do_sample=False)
         generator = og.Generator(model, settings)
         generator.append_tokens(prompt)
         while not generator.is_done():

@@ -93,7 +93,7 @@ def _generated(model: Any, bundle: str, inputs: list[Any], batch: int, *, prompt
     for start in range(0, len(inputs), batch):
         encoded = tokenizer(inputs[start : start + batch], padding=True, return_tensors="pt")
         encoded.pop("token_type_ids", None)
-        ids = model.generate(**encoded, max_new_tokens=NEW, do_sample=False, num_beams=1)
+        ids = model.generate(**encoded, min_new_tokens=NEW, max_new_tokens=NEW, do_sample=False, num_beams=1)
         first = encoded["input_ids"].shape[1] if prompt else 1
         rows += [row[first:].tolist() for row in ids]
     return rows

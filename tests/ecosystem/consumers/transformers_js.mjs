@@ -65,7 +65,8 @@ const RUNS = {
 async function generated(tokenizer, model, texts, prompts) {
   const encoded = tokenizer(texts, { padding: true });
   delete encoded.token_type_ids;
-  const ids = await model.generate({ ...encoded, max_new_tokens: NEW, do_sample: false, num_beams: 1 });
+  const length = { min_new_tokens: NEW, max_new_tokens: NEW };
+  const ids = await model.generate({ ...encoded, ...length, do_sample: false, num_beams: 1 });
   const first = prompts ? encoded.input_ids.dims[1] : 1;
   return ids.tolist().map((row) => row.slice(first).map(Number));
 }

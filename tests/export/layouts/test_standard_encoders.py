@@ -151,8 +151,13 @@ def test_a_tokenizers_class_has_the_name_that_transformers_4_knows(
     loaded = row.load(str(write_checkpoint("bert")))
     loaded = replace(loaded)
     loaded.tokenizer.init_kwargs["max_length"] = 8  # of an older padding; fastembed would cut texts there
+    loaded.tokenizer.add_special_tokens({"extra_special_tokens": ["stop"]})
     bundle = exported(loaded, row.samples(loaded), tmp_path / "bundle", layout="ftool", passes=tiny)
     settings = json.loads((bundle / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert "max_length" not in settings
+    assert settings["additional_special_tokens"] == ["stop"]
+    assert AutoTokenizer.from_pretrained(bundle).extra_special_tokens == [
+        "stop"
+    ]  # read by transformers 5 too
     assert settings["model_max_length"] == 32
