@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from ftool_runtime.numerics import softmax
 from tests.ecosystem.bundles import intent_texts
 
 TOKENS: Final = 16  # of an answer, which an end token does not end
 SAME: Final = 1e-5  # sums in another order
-# WebAssembly's kernels round some activations in 8 bits the other way, by a whole step: up to 0.002 was seen.
-IN_WEBASSEMBLY: Final = 0.01
+# WebAssembly's kernels round some activations in 8 bits the other way, by a whole step. Heads that are not trained make
+# most of it: up to 0.05 was seen, and 0.004 with trained models.
+IN_WEBASSEMBLY: Final = 0.1
 _QUESTIONS: Final = (
     {"question": "Where does Bonn lie?", "context": "Bonn lies on the Rhine. It was the capital until 1990."},
     {
@@ -73,9 +75,12 @@ class Case:
 
     def expected(self, model: Any) -> Any:
         """Return the answers of the bundle that ftool_runtime has loaded as `model`."""
-        if self.task == "token-classification" and CONSUMERS[self.consumer].module is None:
+        in_javascript = CONSUMERS[self.consumer].module is None
+        if self.task == "token-classification" and in_javascript:
             found = model(list(self.inputs), aggregation="none")  # transformers.js does not merge tokens
             return [[[one.label, one.score] for one in answer] for answer in found]
+        if self.task == "question-answering" and in_javascript:  # and finds spans in its own way
+            return [row.T.tolist() for row in model.outputs(list(self.inputs))]
         return _own(self.task, self.inputs)(model)
 
 
@@ -176,4 +181,8 @@ def _difference(task: str, found: Any, expected: Any) -> float:
         )
     if task in ("text-generation", "translation"):  # a batch's shorter answers end in padding
         return 0.0 if found[: len(expected)] == expected else np.inf
-    return 0.0 if found == expected else np.inf
+    if isinstance(found, str):
+        return 0.0 if found == expected else np.inf
+    return float(
+        np.abs(softmax(np.array(found)) - softmax(np.array(expected))).max()
+    )  # of start and end logits
