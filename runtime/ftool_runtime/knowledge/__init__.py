@@ -9,15 +9,25 @@ with KnowledgeBase.open("kb.db") as knowledge_base:
 """
 
 from ftool_runtime.ask_defaults import MODES
+from ftool_runtime.knowledge.chosen_models import RECORDED
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
-from ftool_runtime.knowledge.knowledge_base import RECORDED, KnowledgeBase, Mode
-from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Kind, ReadAnswer, Reader
+from ftool_runtime.knowledge.knowledge_base import KnowledgeBase, Mode
+from ftool_runtime.knowledge.models import (
+    BundledEmbedder,
+    BundledReranker,
+    Embedder,
+    Kind,
+    ReadAnswer,
+    Reader,
+    Reranker,
+)
 from ftool_runtime.knowledge.results import FoundAnswer, Passage
 
 __all__ = [
     "MODES",
     "RECORDED",
     "BundledEmbedder",
+    "BundledReranker",
     "Embedder",
     "FoundAnswer",
     "Kind",
@@ -27,4 +37,5 @@ __all__ = [
     "Passage",
     "ReadAnswer",
     "Reader",
+    "Reranker",
 ]

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ftool_runtime.ask_defaults import MODES
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge.approximate import ApproximateIndex, read_covered
+from ftool_runtime.knowledge.chosen_models import RECORDED, ChosenModels
 from ftool_runtime.knowledge.connections import Connections
 from ftool_runtime.knowledge.documents import document_names, document_text, passages_of, sizes
 from ftool_runtime.knowledge.errors import KnowledgeBaseError
 from ftool_runtime.knowledge.full_text import rank_by_words
 from ftool_runtime.knowledge.fusion import MEANING_WEIGHT, fuse, least_score
-from ftool_runtime.knowledge.models import BundledEmbedder, Embedder, Reader, found_path, load_reader
+from ftool_runtime.knowledge.models import Embedder, Reader, Reranker
 from ftool_runtime.knowledge.reading import read_passages
 from ftool_runtime.knowledge.results import FoundAnswer, Passage, nothing_found
 from ftool_runtime.knowledge.schema import Meta, read_meta
@@ -27,8 +28,8 @@ from ftool_runtime.text.encode import text_problem
 
 Mode = Literal["bm25", "embeddings", "fused"]
 
-RECORDED: Final = "recorded"  # the value that stands for the bundle named in the file
 _DEPTH = 100  # the number of passages of each ranking that are fused
+_RERANKED = 30  # the number of passages that a reranker reads
 
 
 class KnowledgeBase:
@@ -46,6 +47,7 @@ class KnowledgeBase:
         *,
         embedder: Embedder | Path | str | None = RECORDED,
         reader: Reader | Path | str | None = RECORDED,
+        reranker: Reranker | Path | str | None = None,
         busy_timeout_s: float = 10,
         vector_memory_mb: float = 160,
         exact: bool = False,
@@ -59,6 +61,8 @@ class KnowledgeBase:
                 words only, or "recorded" for the bundle named in the file.
             reader: the model that extracts answers from passages: a bundle's folder, your own reader, None to return
                 only passages, or "recorded" for the bundle named in the file.
+            reranker: a model that orders the best 30 passages anew: the folder of a bundle that scores pairs of texts,
+                such as a cross-encoder, or your own. None keeps the order of the search.
             busy_timeout_s: the time to wait, in seconds, if another program has locked the file.
             vector_memory_mb: the memory for vectors, in MiB. If all vectors fit, they stay in memory between
                 questions; otherwise they are read from the file, in blocks, for every question.
@@ -76,8 +80,8 @@ class KnowledgeBase:
             opened.callback(connections.close)
             with connections.reading() as connection:
                 meta = read_meta(connection, path)
-            models = _Models(path, meta, opened, loading)
-            chosen = models.embedder(embedder), models.reader(reader)
+            models = ChosenModels(path, meta, opened, loading)
+            chosen = models.embedder(embedder), models.reader(reader), models.reranker(reranker)
             approximate = None if exact else ApproximateIndex(meta.dimension, str(path))
             vectors = VectorSearch(meta.dimension, int(vector_memory_mb * 2**20), approximate)
             return cls(path, meta, connections, *chosen, vectors, opened.pop_all())
@@ -89,6 +93,7 @@ class KnowledgeBase:
         connections: Connections,
         embedder: Embedder | None,
         reader: Reader | None,
+        reranker: Reranker | None,
         vectors: VectorSearch,
         opened: ExitStack,
     ) -> None:
@@ -98,6 +103,7 @@ class KnowledgeBase:
         self._connections = connections
         self._embedder = embedder
         self._reader = reader
+        self._reranker = reranker
         self._vectors = vectors
         self._opened = opened
 
@@ -125,11 +131,13 @@ class KnowledgeBase:
         vector = self._embed(question) if mode != "bm25" else None
         k = int(k)  # SQLite does not accept numpy integers
         depth = max(_DEPTH, k)
+        count = k if self._reranker is None else max(_RERANKED, k)
         with self._reading() as (connection, meta):
             words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
             near = self._vectors.rank(connection, vector, depth, meta.changes) if vector is not None else []
-            ranked = fuse(words, near, depth)[:k] if mode == "fused" else (words or near)[:k]
-            return passages_of(connection, ranked, words, near)
+            ranked = fuse(words, near, depth)[:count] if mode == "fused" else (words or near)[:count]
+            found = passages_of(connection, ranked, words, near)
+        return self._reranked(question, found)[:k]
 
     def ask(
         self, question: str, k: int = 5, *, mode: Mode | None = None, min_score: float | None = None
@@ -158,8 +166,9 @@ class KnowledgeBase:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}")
         passages = self.search(question, k, mode=mode)
         least = self._least(min_score, mode or self.mode)
-        if passages and least and passages[0].score < least:
-            return nothing_found(question, passages[0].score, read=self._reader is not None)
+        best = max((passage.score for passage in passages), default=None)
+        if best is not None and least and best < least:
+            return nothing_found(question, best, read=self._reader is not None)
         answer = read_passages(self._reader, question, passages)
         fitting = (one for one in passages if not least or one.score >= least or answer.is_in(one))
         return replace(answer, passages=tuple(fitting))
@@ -248,6 +257,19 @@ class KnowledgeBase:
                 min_score = least_score(sizes(connection)["passages"])
         return float(min_score) if mode == "fused" else min_score / MEANING_WEIGHT
 
+    def _reranked(self, question: str, passages: list[Passage]) -> list[Passage]:
+        """Return the passages in the order of the reranker's scores; unchanged without a reranker."""
+        if self._reranker is None or not passages:
+            return passages
+        scores = self._reranker([(question, passage.text) for passage in passages])
+        if not np.isfinite(scores).all():
+            raise InputError("the reranker's score of a passage is nan or infinity")
+        scored = [
+            replace(passage, rerank_score=float(score))
+            for passage, score in zip(passages, scores, strict=True)
+        ]
+        return sorted(scored, key=lambda passage: -(passage.rerank_score or 0.0))
+
     def _embed(self, question: str) -> NDArray[np.float32]:
         assert self._embedder is not None
         vector: NDArray[np.float32] = np.asarray(
@@ -256,61 +278,3 @@ class KnowledgeBase:
         if not np.isfinite(vector).all():
             raise InputError("the embedder's vector for the question contains nan or infinity")
         return vector
-
-
-class _Models(NamedTuple):
-    """Loads the embedder and the reader of the knowledge base at `path`, whose metadata is `meta`.
-
-    The exit stack `opened` closes the loaded models; `loading` has arguments for `ftool_runtime.load`.
-    """
-
-    path: Path
-    meta: Meta
-    opened: ExitStack
-    loading: dict[str, Any]
-
-    def embedder(self, given: Embedder | Path | str | None) -> Embedder | None:
-        """Return the embedder, or None to rank by words only.
-
-        `given` is the argument `embedder` of `KnowledgeBase.open`.
-
-        Raises KnowledgeBaseError if the embedder is not the model that embedded the documents.
-        """
-        if given is None or (given == RECORDED and not self.meta.embedder):
-            if given == RECORDED and self.meta.fingerprint:
-                raise KnowledgeBaseError(
-                    f"{self.path} was embedded by an app's own model; open it with that embedder"
-                )
-            return None
-        if isinstance(given, str | Path):
-            given = BundledEmbedder(self._folder(given, self.meta.embedder, "embedder"), **self.loading)
-            self.opened.callback(given.close)
-        if not self.meta.fingerprint:
-            raise KnowledgeBaseError(f"{self.path} has no embeddings; open it without an embedder")
-        if given.fingerprint != self.meta.fingerprint:
-            raise KnowledgeBaseError(
-                f"{self.path} was embedded by another model (fingerprint {self.meta.fingerprint[:12]}; this embedder's "
-                f"is {given.fingerprint[:12]}); open it with that model, or index the documents again into a new file"
-            )
-        return given
-
-    def reader(self, given: Reader | Path | str | None) -> Reader | None:
-        """Return the reader, or None to find only passages; `given` is the argument `reader` of `open`."""
-        if given is None or (given == RECORDED and not self.meta.reader):
-            return None
-        if isinstance(given, str | Path):
-            model: Reader = load_reader(self._folder(given, self.meta.reader, "reader"), **self.loading)
-            self.opened.callback(model.close)  # type: ignore[attr-defined]
-            return model
-        return given
-
-    def _folder(self, given: Path | str, recorded: str, what: str) -> Path:
-        if given != RECORDED:
-            return Path(given)
-        folder = found_path(recorded, self.path)
-        if not folder.is_dir():
-            raise KnowledgeBaseError(
-                f"{self.path} was made with the {what} in {folder}, which no longer exists; give the folder of its "
-                f"bundle (--{what}, or {what}=)"
-            )
-        return folder

@@ -20,6 +20,7 @@ Kind = Literal["query", "passage"]
 
 EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
+RERANKER_TASK = "text-classification"
 
 # Fields of the input contract that fingerprints in older knowledge bases do not cover, with their defaults.
 _ADDED_LATER: Mapping[str, object] = {
@@ -73,6 +74,47 @@ class Reader(Protocol):
 
     def __call__(self, asked: Sequence[Mapping[str, str]]) -> Sequence[ReadAnswer]:
         """Return the answer to each mapping of "question" and "context", in order."""
+
+
+class Reranker(Protocol):
+    """Interface of a model that reads a question and a passage together, and says how well the passage answers it."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        """Return a score for each pair of a question and a passage, in order; higher is better."""
+
+
+class BundledReranker:
+    """A reranker loaded from a bundle: a cross-encoder with one number, or a classifier of pairs with two labels.
+
+    Of two labels, the second is the one of passages that answer the question, as in data with the labels 0 and 1.
+    `close` releases the model.
+    """
+
+    def __init__(self, folder: Path | str, **loading: Any) -> None:
+        """Load the bundle in `folder`; `loading` has further arguments for `ftool_runtime.load`.
+
+        Raises the errors of `load`, and BundleError if the bundle's model does not score pairs of texts.
+        """
+        manifest = _manifest(Path(folder), RERANKER_TASK)
+        outputs = 1 if manifest.regression and not manifest.labels else len(manifest.labels)
+        if not manifest.pairs or outputs != (1 if manifest.regression else 2):
+            raise BundleError(
+                f"{folder} can't rank passages: that needs a model that takes a pair of texts and gives a number or "
+                "one of two labels"
+            )
+        self._regression = manifest.regression
+        self._model = load(folder, **loading)
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return a score for each pair of a question and a passage. Raises the errors of the bundle's model."""
+        answers = self._model(list(pairs))
+        if self._regression:
+            return [float(answer.value) for answer in answers]
+        return [float(answer.scores[1]) for answer in answers]
+
+    def close(self) -> None:
+        """Release the model."""
+        self._model.close()
 
 
 class BundledEmbedder:

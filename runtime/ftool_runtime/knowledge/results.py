@@ -23,6 +23,7 @@ class Passage:
             rank by words.
         embedding_rank: the passage's rank by embeddings, from 1; None if it is not among the first 100, or if the
             search did not rank by embeddings.
+        rerank_score: the reranker's score, by which passages are then ordered; None without a reranker.
     """
 
     document: str
@@ -34,6 +35,7 @@ class Passage:
     score: float
     bm25_rank: int | None
     embedding_rank: int | None
+    rerank_score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the passage as JSON values."""

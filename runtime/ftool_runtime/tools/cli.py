@@ -330,3 +330,8 @@ def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
             metavar="BUNDLE",
             help=f"the {model} to use instead of the one recorded in KB, or none",
         )
+    parser.add_argument(
+        "--reranker",
+        metavar="BUNDLE",
+        help="a bundle that scores pairs of texts, to order the best 30 passages anew",
+    )

@@ -195,6 +195,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
         options.knowledge_base,
         embedder=embedder,
         reader=chosen(options.reader),
+        reranker=options.reranker,
         exact=options.exact,
         **loading,
     ) as base:
@@ -219,7 +220,8 @@ def answer_lines(answer: "FoundAnswer") -> Iterator[str]:
     for passage in answer.passages:
         text = " ".join(passage.text.split())
         where = f"{passage.document}, characters {passage.start} to {passage.end}"
-        yield ", ".join([f"{passage.score:.2f}  {where}", *filter(None, [passage.heading])])
+        score = passage.score if passage.rerank_score is None else passage.rerank_score
+        yield ", ".join([f"{score:.2f}  {where}", *filter(None, [passage.heading])])
         yield f"  {text[:_SHOWN]}" + ("…" if len(text) > _SHOWN else "")
 
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @click.option(
     "--reader", metavar="BUNDLE", help="The reader, instead of the one that KB.db names, if any; or none."
 )
+@click.option(
+    "--reranker",
+    metavar="BUNDLE",
+    help="A bundle that scores pairs of texts, such as a cross-encoder's: it orders the best 30 passages anew.",
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
               help="Answer only if the best passage scores at least S; by default from 0.05 for a few passages "
               "to 0.18 for 100,000; 0 for always.")  # fmt: skip
@@ -42,6 +47,7 @@ def ask(
     mode: str | None,
     embedder: str | None,
     reader: str | None,
+    reranker: str | None,
     min_score: float | None,
     exact: bool,
     threads: int | None,
@@ -69,6 +75,7 @@ def ask(
         mode=mode,
         embedder=model_bundle(embedder),
         reader=model_bundle(reader),
+        reranker=model_bundle(reranker),
         min_score=min_score,
         exact=exact,
     )
