@@ -167,7 +167,7 @@ class _Trials:
         self.loaded.write_files(self.draft.folder)
         if self.settings.layout == "standard":
             self.loaded.write_standard_files(self.draft.folder)
-        self.manifest = _manifest(self.settings, self.loaded, self.plan, self.source)
+        self.manifest = draft_manifest(self.settings, self.loaded, self.plan, self.source)
         self.singly = self.plan.rows_share_scale or self.loaded.reads_padding
 
     def judge(self, left_out: Sequence[str] = (), *, in_fp32: bool = False) -> Verdict:
@@ -302,7 +302,10 @@ def proof_of(plan: PrecisionPlan) -> dict[str, str]:
     return {"device": DEVICE, "arithmetic": arithmetic}
 
 
-def _manifest(settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan, source: Graphs) -> Manifest:
+def draft_manifest(
+    settings: ExportSettings, loaded: LoadedModel, plan: PrecisionPlan, source: Graphs
+) -> Manifest:
+    """Return the manifest of a draft whose graphs have the plan's precision, as yet without files and evidence."""
     return Manifest(
         ftool=ft.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

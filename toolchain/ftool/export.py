@@ -68,7 +68,7 @@ def export_any(
     usual = row.default_precision(wanted.layout)
     precision = usual if is_default(wanted.precision) else wanted.precision
     settings = export_settings(replace(wanted, precision=precision), bundle, name)
-    loaded, examples = _load_any(checkpoint, row, data, "validation", facts or {})
+    loaded, examples = load_any(checkpoint, row, data, "validation", facts or {})
     if data is None and precision_plan(precision, settings.device, loaded.family).calibrate:
         raise InputError(
             f"{precision} measures activations on your texts, and would cut off those that ftool's own do not reach: "
@@ -144,14 +144,17 @@ def check_parity_of_bundle(
             are different models.
     """
     row = find_task(Manifest.read(bundle).task)
-    loaded, examples = _load_any(checkpoint, row, data, split, facts or {})
+    loaded, examples = load_any(checkpoint, row, data, split, facts or {})
     return parity(loaded, bundle, examples)
 
 
-def _load_any(
+def load_any(
     checkpoint: str, row: Task, data: DataSettings | None, split: str, facts: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    """Load a checkpoint and the examples to compare it on: a split of `data`, or ftool's own texts if that is None."""
+    """Load a checkpoint and the examples to compare it on: a split of `data`, or ftool's own texts if that is None.
+
+    `facts` are as for `export_any`. Raises FtoolError if the checkpoint or the data can't be read.
+    """
     if data is None:
         loaded = load_checkpoint(checkpoint, row, facts)
         return loaded, row.samples(loaded)

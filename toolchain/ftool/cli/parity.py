@@ -18,7 +18,6 @@ from ftool.cli.options import (
 from ftool.recipe.flags import RecipeFlags, recipe_for
 
 if TYPE_CHECKING:
-    from ftool_export.gate import Check
     from ftool_export.report import ParityReport
 
 
@@ -75,41 +74,12 @@ def parity(
 
 
 def _report_text(report: "ParityReport") -> str:
-    from ftool.terminal import format_table
+    from ftool.cli.checks import checks_table, metric_lines
 
-    names = {"agreement": f"same {report.found.comparison.compared}", **_NAMES}
-    rows = [[f"{report.precision}, {report.examples} examples", "found", "allowed", ""]]
-    rows += [
-        [names[check.name], f"{check.value:.4g}", _allowed(check), "ok" if check.passed else "FAILED"]
-        for check in report.checks
-    ]
-    lines = [format_table(rows)]
+    title = f"{report.precision}, {report.examples} examples"
+    lines = [checks_table(title, report.found.comparison.compared, report.checks)]
     if report.metric is not None:
-        pair = report.metric
-        how = " (cross-fitted)" if pair.cross_fitted else ""
-        lines.append(f"{pair.metric}{how}: {pair.reference:.4f} in torch, {pair.bundle:.4f} in the bundle")
-        if not report.tolerance.exact:
-            lines.append(
-                f"allowed loss: {pair.max_drop:g}, plus {pair.allowance:.2g}, one standard error of "
-                f"a difference over {report.examples} examples"
-            )
+        lines += metric_lines(report.metric, "bundle", report.examples, exact=report.tolerance.exact)
     if report.same_weights is False:
         lines.append("run/ was trained after bundle/ was exported: run ftool export to update the bundle")
     return "\n".join([*lines, *report.notes()])
-
-
-def _allowed(check: "Check") -> str:
-    return f"at {'least' if check.minimum else 'most'} {check.limit:.4g}"
-
-
-_NAMES = {
-    "same_weights": "made from the weights in run/",
-    "max_difference": "largest difference",
-    "batch_effect": "single vs batched",
-    "metric_drop": "loss of the metric",
-    "weight_error": "weights against run/, in steps",
-    "constant_error": "other constants against run/",
-    "rounding": "outputs against run/ quantised again",
-    "greedy": "whole answers, greedy",
-    "beams": "whole answers, four beams",
-}

@@ -1,0 +1,205 @@
+"""`ftool check`: ONNX files as torch's exporter and onnxruntime's quantiser write them, whole and with each fault."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from tests.helpers.cli import ftool, told
+from tests.helpers.tiny_models import TinyModels
+from torch import Tensor, nn
+
+from ftool.tasks.registry import find_task
+
+CLASSIFIER, READER, EMBEDDER = "text-classification", "question-answering", "feature-extraction"
+OUTPUTS = {
+    CLASSIFIER: ("logits",),
+    READER: ("start_logits", "end_logits"),
+    EMBEDDER: ("last_hidden_state",),
+}
+
+
+class Named(nn.Module):
+    """A network whose arguments are the graph's inputs, and whose results are the named outputs."""
+
+    def __init__(self, network: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.network, self.inputs, self.outputs = network, inputs, outputs
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(self.inputs, given, strict=True))
+        named.setdefault("attention_mask", torch.ones_like(given[0]))
+        found = self.network(**named)
+        return (found,) if isinstance(found, Tensor) else tuple(found[name] for name in self.outputs)
+
+
+def export(
+    checkpoint: Path,
+    task: str,
+    file: Path,
+    *,
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids"),
+    fixed: bool = False,
+    dtype: torch.dtype = torch.int64,
+    change: Callable[[nn.Module], None] | None = None,
+) -> Path:
+    """Export a checkpoint's network to ONNX with torch's exporter alone."""
+    outputs, whole = OUTPUTS[task], find_task(task).load(checkpoint).model
+    network = whole if task == CLASSIFIER else whole.encoder
+    if change is not None:
+        change(network)
+    ones = torch.ones((2, 9), dtype=dtype)
+    axes = {name: {0: "batch_size", 1: "sequence_length"} for name in inputs}
+    torch.onnx.export(
+        Named(network, inputs, outputs),
+        tuple(ones * (name != "token_type_ids") for name in inputs),
+        file,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes=None if fixed else axes | {name: {0: "batch_size"} for name in outputs},
+        dynamo=False,
+        opset_version=17,
+    )
+    return file
+
+
+@pytest.fixture(params=OUTPUTS)
+def task(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def run_of(folder: Path) -> Path:
+    return folder / "run"
+
+
+def test_a_faithful_export_passes(trained: TinyModels, task: str, tmp_path: Path) -> None:
+    folder = trained[task]
+    file = export(run_of(folder), task, tmp_path / "model.onnx")
+
+    report = told("check", file, "--checkpoint", folder)
+
+    assert report["passed"], report
+    assert report["precision"] == "fp32"
+    assert report["examples"] > 0
+    assert report["faults"] == []
+    assert report["equal_weights"] is None or report["equal_weights"][0] == report["equal_weights"][1]
+
+
+def test_integers_of_32_bits_and_old_names_are_converted(trained: TinyModels, tmp_path: Path) -> None:
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx", dtype=torch.int32)
+    model = onnx.load(file)
+    for old, new in (("attention_mask", "input_mask"), ("token_type_ids", "segment_ids")):
+        _rename_input(model, old, new)
+    onnx.save(model, file)
+
+    assert told("check", file, "--checkpoint", folder)["passed"]
+
+
+def _rename_input(model: onnx.ModelProto, old: str, new: str) -> None:
+    for value in model.graph.input:
+        value.name = new if value.name == old else value.name
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+
+
+def test_weights_of_another_training_fail(trained: TinyModels, tmp_path: Path) -> None:
+    def train_on(network: nn.Module) -> None:
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.add_(0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx", change=train_on)
+
+    report = told("check", file, "--checkpoint", folder, status=1)
+
+    assert "max_difference" in {check["name"] for check in report["checks"] if not check["passed"]}
+    assert any("differ from torch" in fault for fault in report["faults"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fixed": True}, "fixed axes (batch=2, sequence=9)"),
+        ({"inputs": ("input_ids",)}, "takes no attention_mask"),
+    ],
+)
+def test_what_the_graph_can_not_read_is_named(
+    trained: TinyModels, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx", **options)
+
+    report = told("check", file, "--checkpoint", folder, status=1)
+
+    assert any(words in fault for fault in report["faults"]), report["faults"]
+
+
+@pytest.fixture
+def quantised(trained: TinyModels, tmp_path: Path) -> Callable[..., Path]:
+    def quantise(**options: Any) -> Path:
+        whole = export(run_of(trained[CLASSIFIER]), CLASSIFIER, tmp_path / "whole.onnx")
+        file = tmp_path / "quantised.onnx"
+        quantize_dynamic(whole, file, weight_type=QuantType.QInt8, **options)
+        return file
+
+    return quantise
+
+
+def test_weights_that_overflow_elsewhere_and_shared_scales_are_faults(
+    trained: TinyModels, quantised: Callable[..., Path]
+) -> None:
+    report = told("check", quantised(), "--checkpoint", trained[CLASSIFIER], status=1)
+
+    assert report["precision"] == "int8-rows"
+    assert any("reduce_range=True" in fault for fault in report["faults"])
+    assert any("other texts of its batch" in fault for fault in report["faults"])
+
+
+def test_seven_bits_do_not_overflow(trained: TinyModels, quantised: Callable[..., Path]) -> None:
+    report = told("check", quantised(reduce_range=True), "--checkpoint", trained[CLASSIFIER], status=1)
+
+    assert not any("reduce_range" in fault for fault in report["faults"])
+
+
+def test_not_a_number_is_a_fault(trained: TinyModels, tmp_path: Path) -> None:
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")
+    model = onnx.load(file)
+    bias = next(one for one in model.graph.initializer if list(one.dims) == [3])  # of three labels
+    bias.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(bias), np.nan), bias.name))
+    onnx.save(model, file)
+
+    report = told("check", file, "--checkpoint", folder, status=1)
+
+    assert any("finite" in fault for fault in report["faults"])
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"not onnx", "not an ONNX file"), (None, "is not a file")])
+def test_other_files_are_refused(
+    trained: TinyModels, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "model.onnx"
+    if content is not None:
+        file.write_bytes(content)
+
+    result = ftool("check", file, "--checkpoint", trained[CLASSIFIER])
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert str(file) in result.stderr
+
+
+def test_it_is_timed_beside_torch_and_a_bundle(exported: TinyModels, tmp_path: Path) -> None:
+    folder = exported[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")
+
+    report = told("check", file, "--checkpoint", folder, "--bench", "--against", folder / "bundle")
+
+    assert set(report["bench"]["engines"]) == {"model.onnx", "torch-fp32", "ftool-int8"}
