@@ -42,7 +42,7 @@ def test_an_encoder_that_reads_padding_runs_its_texts_singly(
     examples = ClassificationExamples(loaded=loaded, inputs=texts)
     assert export(settings, loaded, examples).bundle
     assert Manifest.read(tmp_path / "bundle").precision.rows_share_scale
-    assert "reads the padding" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "reads the padding" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
     with ft.load(tmp_path / "bundle") as model:
         np.testing.assert_allclose(model.outputs(texts), single, atol=1e-4)
         np.testing.assert_array_equal(

@@ -183,7 +183,7 @@ def test_a_bundle_that_parity_would_fail_is_written_only_when_asked_for(
     )
     assert written.bundle == tmp_path / "bundle"
     assert ft.Manifest.read(tmp_path / "bundle").evidence["gate"]["drift"] == ["max_difference"]
-    assert "`--allow-drift`" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "`--allow-drift`" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_gate_scores_the_answers_of_the_rows_it_names(

@@ -39,7 +39,7 @@ def test_no_text_of_the_data_is_in_a_bundle(
     golden = Golden.read(folder)
     assert golden.texts == "probes"
     assert list(golden.inputs) == probe_inputs(["text"], SPECIAL, bool)
-    assert "none of the user's data" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "none of the user's data" in (folder / "README.md").read_text(encoding="utf-8")
     report = ft.verify(folder)
     assert report.passed
     assert report.replay is not None
@@ -54,7 +54,7 @@ def test_data_is_golden_only_when_asked_for_and_the_card_says_so(
     golden = Golden.read(folder)
     assert golden.texts == "data"
     assert SECRET in golden.inputs
-    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert "holds inputs from the user's own data" in card
     assert ft.verify(folder).passed
 

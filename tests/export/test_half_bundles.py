@@ -46,7 +46,7 @@ def test_a_bundle_in_float16_is_half_as_large_and_says_that_no_gpu_has_proved_it
     assert manifest.evidence["proof"]["device"] == "cpu"
     assert "imitated" in manifest.evidence["proof"]["arithmetic"]
     assert "latency_ms" not in manifest.evidence
-    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert "measured on the CPU, which imitates float16" in card
     assert "verify FOLDER --device cuda" in card
     with ft.TextClassifier.load(folder) as loaded:

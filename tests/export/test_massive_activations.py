@@ -132,7 +132,7 @@ def test_the_layer_that_fails_gets_a_finer_precision(
     assert found.stored.weight_error <= 0.5
     assert found.stored.constant_error == 0
     assert found.passed
-    card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "b" / "README.md").read_text()
     assert f"Kept in higher precision{' (fp32)' if in_fp32 else ''}, for accuracy: `{layer}`" in card
 
 

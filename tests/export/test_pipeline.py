@@ -130,7 +130,7 @@ def test_a_bundle_holds_hugging_faces_layout_and_nothing_else(exported: Callable
     folder = exported("int8")
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {
-        "MODEL_CARD.md",
+        "README.md",
         "config.json",
         "ftool.json",
         "golden.json",
@@ -227,7 +227,7 @@ def test_embeddings_that_can_not_have_4_bits_are_refused(
 
 
 def test_the_card_says_that_accuracy_was_not_judged(exported: Callable[[str], Path]) -> None:
-    card = (exported("int8") / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (exported("int8") / "README.md").read_text(encoding="utf-8")
     assert "quality was not measured" in card
     assert 'ft.load("path/to/this/folder")' in card
     assert "`lights`, `music`" in card
@@ -294,7 +294,7 @@ def test_a_judge_is_asked_and_its_verdict_recorded(
     report = export(bert, settings, texts, lambda logits: float((logits.argmax(axis=1) == right).mean()))
     assert report.verdict.reference == report.verdict.bundle == 1.0
     assert Manifest.read(tmp_path / "b").evidence["gate"]["metric"] == "accuracy"
-    assert "| this bundle, fp32 | 1.0000 |" in (tmp_path / "b" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| this bundle, fp32 | 1.0000 |" in (tmp_path / "b" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "no space left")])

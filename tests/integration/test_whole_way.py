@@ -17,7 +17,7 @@ from ftool.data.rows.labels import LabelReader
 from ftool.recipe.recipe import Recipe
 
 BUNDLE_FILES = {
-    "MODEL_CARD.md",
+    "README.md",
     "config.json",
     "ftool.json",
     "golden.json",

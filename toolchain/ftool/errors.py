@@ -43,3 +43,7 @@ class GateError(FtoolError):
     def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
         self.report = report
+
+
+class PublishError(FtoolError):
+    """Raised if a bundle can't be published; the message names the cause and the remedy."""

@@ -1,10 +1,11 @@
-"""Render a bundle's `MODEL_CARD.md`, with the facts to know before shipping the bundle, from `card.md.jinja`."""
+"""Render a bundle's `README.md`, with the facts to know before shipping the bundle, from `card.md.jinja`."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
@@ -13,11 +14,28 @@ _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")
 _SHOWN_LABELS: Final = 40
 _HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]|~#$])")
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")  # of a model or data set that somebody published
 
 
-def model_card(manifest: Manifest) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What a model card says only if the model is published.
+
+    Attributes:
+        repository: the hub id under which the bundle is published; None if it is not.
+        languages: codes of the languages of the texts, such as "en".
+        datasets: hub ids of the data that the model was trained and measured on.
+    """
+
+    repository: str | None = None
+    languages: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+
+def model_card(manifest: Manifest, publication: Publication | None = None) -> str:
     """Return the model card of a bundle as Markdown, with a YAML header for the Hugging Face hub."""
-    data = ModelCardData(library_name="onnxruntime", pipeline_tag=manifest.task, license=manifest.licence)
+    publication = publication or Publication()
+    data = _metadata(manifest, publication)
     questions = manifest.questions
     card = ModelCard.from_template(
         data,
@@ -29,11 +47,50 @@ def model_card(manifest: Manifest) -> str:
         same=_same_answers(manifest),
         difference=_difference(manifest),
         precision=summary_of(manifest),
+        repository=publication.repository,
         can_decline=questions is not None and questions.no_answer_threshold is not None,
         text=escape_text,
         code=code_span,
     )
     return f"{card.content.strip()}\n"
+
+
+def _metadata(manifest: Manifest, publication: Publication) -> ModelCardData:
+    """Return the card's YAML header: the fields that the hub knows, as far as the manifest and `publication` have them.
+
+    Source of the fields: the hub's documentation of model cards.
+    """
+    gate = manifest.evidence.get("gate", {})
+    fields: dict[str, Any] = {}
+    if _HUB_ID.fullmatch(manifest.base):
+        trained = manifest.training_data.sha256 is not None
+        fields |= {
+            "base_model": manifest.base,
+            "base_model_relation": "finetune" if trained else "quantized",
+        }
+    if gate.get("judged"):
+        metric = str(gate["metric"])
+        source = publication.datasets[0] if publication.datasets else "unpublished"
+        result = EvalResult(
+            task_type=manifest.task,
+            dataset_type=source,
+            dataset_name=source,
+            dataset_split="validation",
+            metric_type="f1" if metric.startswith("f1") else metric,
+            metric_name=metric,
+            metric_value=round(float(gate["bundle"]), 4),
+        )
+        fields |= {"metrics": [result.metric_type], "eval_results": [result]}
+    return ModelCardData(
+        model_name=manifest.name,
+        library_name="onnxruntime",
+        pipeline_tag=manifest.task,
+        license=manifest.licence,
+        language=list(publication.languages) or None,
+        datasets=list(publication.datasets) or None,
+        tags=["onnx", "onnxruntime", "ftool", str(manifest.precision.name)],
+        **fields,
+    )
 
 
 def escape_text(value: str) -> str:

@@ -23,7 +23,8 @@ from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE
 
 _MAX_INLINE: Final = 1_000_000  # bytes; larger weights are written to a separate file (docs/adr/0016)
 _ALIGNMENT: Final = 4096  # bytes; aligned weights can be mapped into memory
-_CARD_FILE: Final = "MODEL_CARD.md"
+_CARD_FILE: Final = "README.md"  # the name under which the Hugging Face hub shows it
+_FORMER_CARD: Final = "MODEL_CARD.md"  # in bundles of ftool 0.1.0
 _CONFIG_FILE: Final = "config.json"
 GRAPH_FILES: Final = {"model": MODEL_FILE, "encoder": ENCODER_FILE, "decoder": DECODER_FILE}
 _VERSIONS: Final = ("torch", "transformers", "optimum", "onnx", "onnx-ir", "onnxruntime", "tokenizers")
@@ -104,10 +105,13 @@ def new_bundle(path: Path) -> Iterator[Draft]:
         ) from error
 
 
-def copy_bundle(source: Path, path: Path, evidence: Mapping[str, Any]) -> Manifest:
-    """Write a copy of the bundle in `source` to `path`, with `evidence` added to its manifest, and return the manifest.
+def copy_bundle(
+    source: Path, path: Path, *, evidence: Mapping[str, Any] | None = None, card: str | None = None
+) -> Manifest:
+    """Write a copy of the bundle in `source` to `path`, and return its manifest.
 
-    All other files are the same, byte for byte.
+    `evidence` is added to its manifest, and `card` replaces its model card. All other files are the same, byte for
+    byte.
 
     Raises:
         BundleError: a file of the bundle in `source` was altered; `path` is unchanged then.
@@ -117,7 +121,10 @@ def copy_bundle(source: Path, path: Path, evidence: Mapping[str, Any]) -> Manife
     with new_bundle(path) as draft:
         shutil.copytree(source, draft.folder, dirs_exist_ok=True)
         check_hashes(draft.folder, manifest)
-        return draft.write_manifest(replace(manifest, evidence={**manifest.evidence, **evidence}))
+        if card is not None:
+            (draft.folder / _FORMER_CARD).unlink(missing_ok=True)
+            (draft.folder / _CARD_FILE).write_text(card, encoding="utf-8")
+        return draft.write_manifest(replace(manifest, evidence={**manifest.evidence, **(evidence or {})}))
 
 
 def write_model(model: ir.Model, folder: Path, name: str = MODEL_FILE, weights: str | None = None) -> None:

@@ -178,7 +178,7 @@ def test_a_bundle_names_a_local_checkpoint_without_its_path(tiny_base: Path, tmp
                    "--precision", "fp32")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert Manifest.read(bundle).base == tiny_base.name
-    assert f"exported from `{tiny_base.name}`" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"exported from `{tiny_base.name}`" in (bundle / "README.md").read_text(encoding="utf-8")
     assert no_paths_in(bundle, tiny_base, tmp_path)
 
 

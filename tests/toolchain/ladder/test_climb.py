@@ -292,7 +292,7 @@ def test_gate_and_ladder_judge_with_the_same_cross_fitted_thresholds(
         assert gate["cross_fitted"]
         assert gate["reference"] == pytest.approx(found["reference"]["value"])
         assert one["score"] is None or gate["bundle"] == pytest.approx(one["score"]["value"], abs=1e-3)
-    assert "tuned, for each input, on others" in (folder / "bundle" / "MODEL_CARD.md").read_text()
+    assert "tuned, for each input, on others" in (folder / "bundle" / "README.md").read_text()
     on_test = told("parity", folder)["metric"]  # the test split tuned nothing
     assert not on_test["cross_fitted"]
     assert told("parity", folder, "--split", "validation")["metric"]["cross_fitted"]

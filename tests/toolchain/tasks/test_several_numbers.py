@@ -93,7 +93,7 @@ def test_the_bundle_answers_by_name_as_the_run_does(grading: Path) -> None:
     for command in (("predict", grading, TEXTS[0]), ("predict", grading / "bundle", TEXTS[0])):
         printed = json.loads(succeeds(*command).stdout)
         assert printed == {"text": TEXTS[0], "scores": dict(answers[0].values), "truncated": False}
-    card = (grading / "bundle" / "MODEL_CARD.md").read_text()
+    card = (grading / "bundle" / "README.md").read_text()
     assert "Gives a text 3 numbers." in card
     assert "`rain`, `song`, `soup`" in card
 

@@ -33,12 +33,14 @@ COMMANDS = {
         "ftool.cli.export:export", "Turn a checkpoint into a bundle that runs without torch."
     ),
     "parity": CommandEntry("ftool.cli.parity:parity", "Compare the bundle with its torch reference."),
+    "check": CommandEntry("ftool.cli.check:check", "Judge an ONNX file that another tool exported."),
     "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle against torch."),
     "shrink": CommandEntry(
         "ftool.cli.shrink:shrink", "Make a smaller model: fewer layers, a smaller vocabulary."
     ),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model one example."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
+    "push": CommandEntry("ftool.cli.push:push", "Publish a bundle on the Hugging Face hub."),
     "index": CommandEntry("ftool.cli.index:index", "Add documents to a knowledge base."),
     "ask": CommandEntry("ftool.cli.ask:ask", "Answer a question from a knowledge base."),
     "chat": CommandEntry("ftool.cli.chat:chat", "Chat with a bundle."),

@@ -110,7 +110,7 @@ def _climb(place: Place, source: Source, data: DataSettings | None, folder: Path
         frontier = _measured(place, source, data, folder)
         chosen = frontier.chosen
         if chosen is not None and chosen.rung.bundle is not None:
-            copy_bundle(chosen.rung.bundle, place.bundle, {"ladder": frontier.evidence()})
+            copy_bundle(chosen.rung.bundle, place.bundle, evidence={"ladder": frontier.evidence()})
             frontier = replace(frontier, bundle=place.bundle)
         write_json(place.work / FRONTIER_FILE, frontier.to_json())
         write_page(frontier)
