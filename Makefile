@@ -14,15 +14,17 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-ecosystem check format bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-ecosystem check format docs bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ftool needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
+	@echo "Installing ftool into $(VENV), once: PyTorch, transformers, onnxruntime and their like, 2.5 GB on disk."
+	@echo "That takes less than a minute from pip's cache, and as long as your network needs for 700 MB otherwise."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(PIP) --editable "runtime[cpu]" --editable ".[dev]"
+	$(BIN)/$(subst --quiet ,,$(PIP)) --editable "runtime[cpu]" --editable ".[dev]"
 	@touch $@
 
 demo: $(INSTALLED)
@@ -63,6 +65,17 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The documentation site: site/site/index.html. It is built in an environment of its own.
+SITE_VENV := .venv-site
+docs: $(SITE_VENV)/.installed
+	rm -rf site && $(SITE_VENV)/bin/python docs/site/build.py site
+	cd site && PYTHONPATH=../toolchain:../export:../runtime ../$(SITE_VENV)/bin/zensical build --strict --config-file mkdocs.yml
+
+$(SITE_VENV)/.installed: docs/site/requirements.txt
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/$(PIP) --requirement docs/site/requirements.txt
+	@touch $@
+
 # README's figures. `bench-all` measures those of docs/figures.md too, which takes hours.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.banking77 --methods head
@@ -91,4 +104,4 @@ dist: $(INSTALLED)
 	$(BIN)/python -m build --outdir dist runtime
 
 clean:
-	rm -rf $(VENV) $(RUNTIME_VENV) dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) site dist .mypy_cache .ruff_cache .pytest_cache
