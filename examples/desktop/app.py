@@ -1,123 +1,108 @@
-"""Show a desktop assistant's input line that recognises the user's intent while they type.
+"""A desktop app around ftool bundles: labels while you type, answers from documents, texts as they are written.
 
-    python app.py PATH/TO/BUNDLE
+    python app.py --classify BUNDLE --ask KB.db --write BUNDLE
 
-Needs only ftool-runtime and Tk. answers.py keeps the model off the UI thread; this file is the window.
+Any of the three may be left out. Without all of them, the app takes what is in the folder `bundles` beside this file,
+which is how it is shipped: `bundles/classify`, `bundles/ask/kb.db`, `bundles/write`.
 """
 
-import queue
+import argparse
+import os
 import sys
-import tkinter as tk
+from functools import partial
 from pathlib import Path
-from tkinter import messagebox, ttk
+from typing import Any
 
-from answers import Answer, Answers
+from PySide6.QtCore import QTimer, QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
 
-import ftool_runtime
-from ftool_runtime import FtoolError, TextClassifier
+from ask_view import AskView
+from classify_view import ClassifyView
+from jobs import Asking, Classifying, Writing
+from theme import style
+from view import View
+from window import TITLE, Window
+from write_view import WriteView
 
-POLL_MS = 15  # interval at which the window checks for an answer: less than one frame of a 60 Hz screen
-UNSURE = 0.35  # scores below this are shown as "Not sure"
-
-
-class AssistantWindow:
-    """The window: an input line, the intent, and the best guesses with bars."""
-
-    def __init__(self, root: tk.Tk, model: TextClassifier) -> None:
-        self.root = root
-        self._arrived: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._answers = Answers(model, self._arrived.put)
-        self.text = tk.StringVar()
-        self.intent = tk.StringVar(value="Type what you want")
-        self.rows = [(tk.StringVar(), tk.DoubleVar()) for _ in range(3)]
-        self._build()
-        self.text.trace_add("write", self._typed)
-        self._poll = root.after(POLL_MS, self._show_arrived)
-        root.protocol("WM_DELETE_WINDOW", self.close)
-
-    def close(self) -> None:
-        """Stop the worker, then close the window."""
-        self.root.after_cancel(self._poll)
-        self._answers.close()
-        self.root.destroy()
-
-    def _build(self) -> None:
-        self.root.title("Assistant")
-        frame = ttk.Frame(self.root, padding=16)
-        frame.grid(sticky="nsew")
-        self.root.columnconfigure(0, weight=1)
-        frame.columnconfigure(0, weight=1)
-        self.entry = ttk.Entry(frame, textvariable=self.text, width=48, font=("TkDefaultFont", 14))
-        self.entry.grid(columnspan=2, sticky="ew")
-        self.entry.focus_set()
-        ttk.Label(frame, textvariable=self.intent, font=("TkDefaultFont", 18)).grid(
-            columnspan=2, sticky="w", pady=(12, 8)
-        )
-        for name, score in self.rows:
-            ttk.Label(frame, textvariable=name, width=24).grid(column=0, sticky="w")
-            bar = ttk.Progressbar(frame, variable=score, maximum=1.0, length=200)
-            bar.grid(column=1, row=frame.grid_size()[1] - 1, sticky="e", pady=2)
-
-    def _typed(self, *_: object) -> None:
-        text = self.text.get().strip()
-        if text:
-            self._answers.ask(text)
-        else:
-            self._answers.cancel()
-            self._clear("Type what you want")
-
-    def _show_arrived(self) -> None:
-        try:
-            while True:
-                self._show(self._arrived.get_nowait())
-        except queue.Empty:
-            self._poll = self.root.after(POLL_MS, self._show_arrived)
-
-    def _show(self, answer: Answer) -> None:
-        if answer.text != self.text.get().strip():
-            return  # the text has changed meanwhile
-        if answer.result is None:
-            self._clear(f"{answer.error}")
-            return
-        best = answer.result
-        self.intent.set(spoken(best.label) if best.score >= UNSURE else f"{spoken(best.label)}? Not sure")
-        for (name, score), guess in zip(self.rows, best.top, strict=False):
-            name.set(f"{spoken(guess.label)}  {guess.score:.0%}")
-            score.set(guess.score)
-
-    def _clear(self, message: str) -> None:
-        self.intent.set(message)
-        for name, score in self.rows:
-            name.set("")
-            score.set(0.0)
-
-
-def spoken(label: str) -> str:
-    """A label in readable form: set_timer becomes "Set timer"."""
-    return label.replace("_", " ").capitalize()
+SHIPPED = Path(__file__).parent / "bundles"  # in an app frozen by PyInstaller too
+VIEWS = (  # option, its path under SHIPPED, the model work, the view
+    ("classify", "classify", Classifying, ClassifyView),
+    ("ask", "ask/kb.db", Asking, AskView),
+    ("write", "write", Writing, WriteView),
+)
+THEMES = ("system", "light", "dark")
 
 
 def main(arguments: list[str]) -> int:
-    """Open the window with the bundle given in the arguments. Returns the exit status."""
-    if len(arguments) != 1:
-        print("usage: python app.py PATH/TO/BUNDLE", file=sys.stderr)
-        return 2
-    try:
-        model = ftool_runtime.TextClassifier.load(Path(arguments[0]))
-    except FtoolError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        if sys.platform == "win32":  # a windowed app on Windows has no console
-            messagebox.showerror("Assistant", str(error))
-        return 2
-    with model:
-        try:
-            root = tk.Tk()
-        except tk.TclError as error:
-            print(f"Error: no window can be opened here: {error}", file=sys.stderr)
-            return 2
-        AssistantWindow(root, model)
-        root.mainloop()
-    return 0
+    """Open the window and run until it is closed. Returns the exit status."""
+    options = parse(arguments)
+    qInstallMessageHandler(_explain_failed_start)
+    app = QApplication([TITLE])
+    app.setApplicationName(TITLE)
+    style(app, options.theme)
+    window = Window(views(options))
+    if options.self_test is not None:
+        _try_out(window, options.self_test)
+    window.show()
+    status = app.exec()
+    window.wait()
+    return status
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog=TITLE, description="Answers by models on this computer.")
+    parser.add_argument("--classify", type=Path, metavar="BUNDLE", help="a classifier's bundle")
+    parser.add_argument("--ask", type=Path, metavar="KB.db", help="a knowledge base of `ftool index`")
+    parser.add_argument("--write", type=Path, metavar="BUNDLE", help="a generator's bundle")
+    parser.add_argument("--theme", choices=THEMES, default="system", help="default: the system's")
+    parser.add_argument(
+        "--self-test", metavar="TEXT", help="answer TEXT in the first view, print it, and quit"
+    )
+    return parser.parse_args(arguments)
+
+
+def views(options: argparse.Namespace) -> list[View]:
+    """The views whose bundle was given, or shipped if none was given."""
+    given = {name: getattr(options, name) for name, *_ in VIEWS}
+    if not any(given.values()):
+        given = {name: SHIPPED / place for name, place, *_ in VIEWS if (SHIPPED / place).exists()}
+    return [view(partial(job, given[name])) for name, _, job, view in VIEWS if given.get(name)]
+
+
+def _try_out(window: Window, text: str) -> None:
+    """Enter a text in the first view as a user would, print the first answer, and quit: status 1 for an error."""
+    view = window.views[0]
+
+    def enter() -> None:
+        view.input.setText(text)
+        view.input.returnPressed.emit()
+
+    def tell(answer: str) -> None:
+        print(answer, flush=True)
+        window.close()
+
+    def fail(message: str) -> None:
+        print(f"Error: {message}", file=sys.stderr)
+        window.close()
+        QApplication.exit(1)
+
+    view.answered.connect(tell)
+    view.failed.connect(fail)
+    QTimer.singleShot(0, enter)
+
+
+_said_by_qt: list[str] = []
+
+
+def _explain_failed_start(kind: QtMsgType, context: Any, message: str) -> None:
+    """Turn Qt's end of the program, if no window can be opened, into one line and exit status 2."""
+    del context
+    if kind == QtMsgType.QtFatalMsg:
+        reason = " ".join((_said_by_qt or [message])[0].split())
+        print(f"Error: no window can be opened here: {reason}", file=sys.stderr, flush=True)
+        os._exit(2)
+    _said_by_qt.append(message)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.helpers.finding_reader import FindingReader
 from tests.helpers.word_embedder import WordEmbedder
 
 from ftool_runtime.knowledge.schema import APPLICATION_ID, TABLES, Meta
@@ -16,31 +17,6 @@ from ftool_runtime.knowledge.vectors import STORED
 META = Meta(created="2026-01-01T00:00:00+00:00", passage_tokens=200, overlap_tokens=40)
 
 Writer = Callable[..., Path]
-
-
-@dataclass(frozen=True)
-class Read:
-    text: str | None
-    start: int | None
-    end: int | None
-    score: float
-    margin: float
-
-
-class FindingReader:
-    """Answers with the first of its phrases that is in the context; phrases listed earlier score higher."""
-
-    def __init__(self, *phrases: str) -> None:
-        self.phrases = phrases
-
-    def __call__(self, asked: Sequence[Mapping[str, str]]) -> list[Read]:
-        return [self._read(pair["context"]) for pair in asked]
-
-    def _read(self, context: str) -> Read:
-        for rank, phrase in enumerate(self.phrases):
-            if (start := context.find(phrase)) >= 0:
-                return Read(phrase, start, start + len(phrase), 0.5, -rank)
-        return Read(None, None, None, 0.9, 9.0)
 
 
 @pytest.fixture

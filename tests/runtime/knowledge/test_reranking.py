@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.runtime.knowledge.conftest import FindingReader
+from tests.helpers.finding_reader import FindingReader
 
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.knowledge import KnowledgeBase

@@ -3,8 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 
 import pytest
 from tests.helpers.cli import ftool
-from tests.helpers.paths import REPOSITORY
 
 from ftool.search import build
 from ftool.search import embed as embedders
@@ -203,22 +200,6 @@ def test_a_refused_embedder_is_not_loaded(embedder_bundle: Path, monkeypatch: py
     monkeypatch.setattr(build, "embedder_bundle", load)
     refused = ftool("index", "docs", "-o", "words.db", "--embedder", "minilm")
     assert "words.db was made without embeddings, and this call has an embedder; leave" in refused.stderr
-
-
-def test_the_example_answers_one_question_per_line() -> None:
-    ftool("index", "docs", "-o", "kb.db", "--embedder", "none")
-    app = REPOSITORY / "examples" / "documents" / "app.py"
-    done = subprocess.run(
-        [sys.executable, app, "kb.db"],
-        input="carriers?\n\nsells?\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == (
-        "Nearest:\n  docs/sharing.html: 'Addresses go to carriers.'\n"
-        "Nearest:\n  docs/deep/note.txt: 'Nobody sells your data.'\n"
-    )
 
 
 def test_a_question_that_nothing_fits_is_told(embedder_bundle: Path) -> None:
