@@ -1,13 +1,24 @@
 """The accuracy gate: limits on the accuracy lost by quantisation, measured on inputs outside the training data."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from ftool_export.examples.base import Examples
 from ftool_export.examples.comparison import Compared, Comparison, Examination
 from ftool_export.tolerances import Tolerance, chance_agreement, metric_allowance, tolerance_for
 
 BATCH_EFFECT = "batch_effect"  # the name of a check
+_TITLES: Final = {
+    "same_weights": "made from the weights in run/",
+    "max_difference": "largest difference",
+    "batch_effect": "single vs batched",
+    "metric_drop": "loss of the metric",
+    "weight_error": "weights against run/, in steps",
+    "constant_error": "other constants against run/",
+    "rounding": "outputs against run/ quantised again",
+    "greedy": "whole answers, greedy",
+    "beams": "whole answers, four beams",
+}
 ROUNDING = 1e-9  # added to limits, because 0.93 - 0.92 is slightly more than 0.01 in binary
 
 
@@ -20,6 +31,11 @@ class Check:
     limit: float
     passed: bool
     minimum: bool = False
+
+
+def title_of(check: Check, compared: str) -> str:
+    """Return what a check is called for people. `compared` says what agreement counts, such as "answers"."""
+    return f"same {compared}" if check.name == "agreement" else _TITLES[check.name]
 
 
 def at_least(name: str, value: float, limit: float) -> Check:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftool_export.examples.comparison import Examination
-from ftool_export.gate import Check, MetricPair, Verdict, at_least, at_most, examination_checks
+from ftool_export.gate import Check, MetricPair, Verdict, at_least, at_most, examination_checks, title_of
 from ftool_export.tolerances import Tolerance
 from ftool_runtime.bundle.manifest import FileRecord
 
@@ -197,9 +197,20 @@ class ParityReport:
             "precision": self.precision,
             "examples": self.examples,
             "agreement": self.agreement,
+            "compared": self.found.comparison.compared,
             "max_difference": self.max_difference,
             "batch_effect": self.batch_effect,
             "tolerance": {check.name: check.limit for check in self.checks},
+            "checks": [
+                {
+                    "title": title_of(check, self.found.comparison.compared),
+                    "value": float(check.value),
+                    "limit": float(check.limit),
+                    "minimum": check.minimum,
+                    "passed": bool(check.passed),
+                }
+                for check in self.checks
+            ],
             "failed": [check.name for check in self.checks if not check.passed],
             "logit_difference": self.logit_difference,
             "probability_difference": found.comparison.probability_difference,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.helpers.cli import ftool
 from tests.helpers.files import files_in
+from tests.helpers.report_folders import read_page
 
 import ftool_runtime
 from ftool.data.load import load_dataset
@@ -59,7 +60,9 @@ def test_the_bundle_is_timed_beside_torch_and_needs_less_memory_and_disk(demo: d
 def test_exactly_the_promised_files_are_left(intents: Path, demo: dict[str, Any]) -> None:
     assert {path.name for path in intents.iterdir()} == {"recipe.toml", "run", "bundle", "reports"}
     assert files_in(intents / "bundle") == BUNDLE_FILES
-    assert {"parity.json", "bench.json", "report.html"} == files_in(intents / "reports")
+    evaluations = {"evaluations/run-test.json", "evaluations/bundle-test.json"}
+    pages = {"bench.html", "report.html"}
+    assert {"parity.json", "bench.json", *pages, *evaluations} == files_in(intents / "reports")
     assert {"config.json", "model.safetensors", "tokenizer.json", "metrics.json"} <= files_in(intents / "run")
     assert not [name for name in files_in(intents / "run") if name.endswith((".bin", ".pt", ".pkl"))]
 
@@ -128,7 +131,11 @@ def test_parity_says_no_to_a_bundle_of_other_weights(intents: Path, demo: dict[s
     assert "same_weights" in report["failed"]
 
 
-def test_the_table_is_for_people(demo: dict[str, Any], intents: Path) -> None:
-    page = (intents / "reports" / "report.html").read_text(encoding="utf-8")
-    assert "ftool-int8" in page
-    assert "torch-fp32" in page
+def test_the_demo_ends_with_a_report_for_people(demo: dict[str, Any], intents: Path) -> None:
+    assert demo["report"] == str(intents / "reports" / "report.html")
+    for page in (read_page(Path(demo["report"])), read_page(intents / "reports" / "bench.html")):
+        assert "intents, int8" in page.text
+        assert "PyTorch, fp32" in page.text
+    report = read_page(Path(demo["report"]))
+    assert f"{demo['evaluate'][0]['metrics']['accuracy']:.4f}" in report.text
+    assert "Mistakes to read" in report.text

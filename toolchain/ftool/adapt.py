@@ -25,8 +25,8 @@ from ftool.tasks.base import listed
 from ftool.tasks.registry import find_task, task_names
 from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
-from ftool.training.runs import METRICS_FILE, locked, read_metrics, write_metrics
-from ftool.workspace import ModelFolder
+from ftool.training.runs import locked, write_metrics
+from ftool.workspace import METRICS_FILE, ModelFolder, read_metrics
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.classifier import (
     LoadedClassifier,

@@ -116,7 +116,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """The report of the training as plain JSON, as `ftool train --json` prints it and run/metrics.json has it."""
-        from ftool.training.runs import read_metrics
+        from ftool.workspace import read_metrics
 
         return read_metrics(ModelFolder(self.folder).run)
 
@@ -296,7 +296,7 @@ class Bundle:
     ) -> "BenchReport":
         """Time the bundle: latency, throughput, start-up and memory, each engine in its own process.
 
-        The report of a run's bundle is also written to reports/bench.json and reports/report.html in its model folder.
+        The report of a run's bundle is also written to reports/bench.json and reports/bench.html in its model folder.
 
         Args:
             data: a path or rows in memory, as for `train`. None for the run's data; for a bundle on its own, for the

@@ -1,4 +1,4 @@
-"""Run all steps on data that ships with ftool: train, export, parity, bench, and three predictions."""
+"""Run all steps on data that ships with ftool: train, export, parity, bench, report, and three predictions."""
 
 import logging
 from collections.abc import Sequence
@@ -10,14 +10,16 @@ import ftool_runtime
 from ftool.bench.html_report import write_html
 from ftool.bench.measure import settings_for
 from ftool.bench.report import BenchReport, table
-from ftool.bench.run import TORCH, Placement, bench, engines_of, texts_to_time, write_json
+from ftool.bench.run import TORCH, Placement, bench, engines_of, texts_to_time
 from ftool.evaluation.evaluate import evaluate
+from ftool.evaluation.records import keep_evaluation, model_hash
 from ftool.evaluation.results import METRIC_NAMES, Evaluation, TrainReport
 from ftool.export import check_parity, export_folder
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.shipped import copy_shipped
+from ftool.report.write import write_report
 from ftool.train_model import train
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, write_json
 from ftool_export.report import ExportReport, ParityReport
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class DemoReport:
     parity: ParityReport | None = None
     bundle: tuple[Evaluation, ...] = ()  # on the test split, and on further ones if the data has them
     bench: BenchReport | None = None
+    report: Path | None = None  # the page that `ftool report` writes
     predictions: tuple[tuple[str, dict[str, Any]], ...] = ()  # texts and their JSON from `ftool predict`
 
     @property
@@ -58,6 +61,7 @@ class DemoReport:
             "parity": self.parity.to_json() if self.parity else None,
             "evaluate": [evaluation.to_json() for evaluation in self.bundle],
             "bench": self.bench.to_json() if self.bench else None,
+            "report": str(self.report) if self.report else None,
             "predictions": [answer for _, answer in self.predictions],
         }
 
@@ -80,9 +84,16 @@ def demo(folder: Path, name: str) -> DemoReport:
         return DemoReport(trained=trained, export=export)
     logger.info("$ ftool parity %s", folder)
     parity = check_parity(folder, recipe)
+    of = {"of": model_hash(model, "bundle")}
     evaluations = tuple(evaluate(folder, on="bundle", split=split) for split in ("test", *trained.further))
+    for evaluation in evaluations:
+        keep_evaluation(model, evaluation)
     logger.info("$ ftool bench %s", folder)
     timed = _bench(model, recipe)
+    write_json(model.reports / "bench.json", timed.to_json() | of)
+    write_html(timed, model.reports / "bench.html")
+    logger.info("$ ftool report %s", folder)
+    page = write_report(folder)
     logger.info('$ ftool predict %s "%s" …', folder, TEXTS[name][0])
     return DemoReport(
         trained=trained,
@@ -90,6 +101,7 @@ def demo(folder: Path, name: str) -> DemoReport:
         parity=parity,
         bundle=evaluations,
         bench=timed,
+        report=page,
         predictions=tuple(predict(model.bundle, TEXTS[name])),
     )
 
@@ -104,16 +116,13 @@ def _bench(model: ModelFolder, recipe: Recipe) -> BenchReport:
         throughput_rounds=1,
         cold_starts=2,
     )
-    report = bench(
+    return bench(
         engines_of(model.require_bundle(), model.require_run(), [TORCH], Placement()),
         texts,
         settings,
         task=recipe.task,
         split="test",
     )
-    write_json(report.to_json(), model.reports / "bench.json")
-    write_html(report, model.reports / "report.html")
-    return report
 
 
 def predict(bundle: Path, texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:

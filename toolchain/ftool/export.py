@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftool.bench.run import write_json
 from ftool.data.dataset import Split
 from ftool.data.load import split_for_model
 from ftool.errors import RecipeError
 from ftool.evaluation.open_model import open_run
+from ftool.evaluation.records import model_hash
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import AUTO, ExportRecipe, is_default
 from ftool.tasks.base import Task
 from ftool.tasks.registry import find_task, tasks_taking
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, write_json
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
@@ -118,7 +118,7 @@ def check_parity(
     loaded = recipe.row.load(run)
     examples = examples_for(recipe, loaded, split, data)
     report = parity(loaded, bundle, examples)
-    write_json(report.to_json(), model.reports / "parity.json")
+    write_json(model.reports / "parity.json", {**report.to_json(), "of": model_hash(model, "bundle")})
     return report
 
 

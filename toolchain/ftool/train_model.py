@@ -14,6 +14,7 @@ from ftool.data.load import load_dataset
 from ftool.evaluation.baselines import BaselineReport, compare_with_baselines
 from ftool.evaluation.evaluate import measure_split
 from ftool.evaluation.open_model import OpenModel, open_run
+from ftool.evaluation.records import keep_evaluation
 from ftool.evaluation.results import Evaluation, TrainReport
 from ftool.extras import require
 from ftool.recipe.recipe import Recipe
@@ -29,6 +30,7 @@ from ftool.training.runs import (
     training_summary,
     untrained_summary,
 )
+from ftool.workspace import ModelFolder
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,9 @@ def _finished(
     )
     loaded.model.to("cpu")
     keep_run(folder, report, loaded.save)
+    if is_main_process():
+        for evaluation in (report.test, *report.further.values()):
+            keep_evaluation(ModelFolder(folder), evaluation)
     return report
 
 

@@ -1,15 +1,20 @@
-"""The paths in a model folder (recipe, run/, bundle/ and reports/), and the folders of ftool's caches."""
+"""The paths and JSON files in a model folder (recipe, run/, bundle/, reports/), and the folders of ftool's caches."""
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 from ftool.errors import ModelFolderError
+from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE
+
+METRICS_FILE: Final = "metrics.json"  # in run/
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,13 @@ class ModelFolder:
 
     @property
     def reports(self) -> Path:
-        """The folder of the reports of `ftool parity` and `ftool bench`."""
+        """The folder of the reports of `ftool evaluate`, `ftool parity`, `ftool bench` and `ftool report`."""
         return self.path / "reports"
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of the evaluations that `ftool report` shows, which `ftool.evaluation.records` writes."""
+        return self.reports / "evaluations"
 
     def require_run(self) -> Path:
         """Return the trained checkpoint's folder. Raises ModelFolderError if it is missing."""
@@ -84,6 +94,40 @@ class ModelFolder:
     def check_bundle(self) -> None:
         """Check the hash of every file in the bundle. Raises BundleError, which names the first altered file."""
         check_hashes(self.require_bundle(), Manifest.read(self.bundle))
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Return the content of metrics.json in the folder `run`; empty if the file is missing or is not JSON."""
+    try:
+        content = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a report's file; None if there is no such file. Raises ModelFolderError for others."""
+    if not file.is_file():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelFolderError(
+            f"{file} is not JSON ({error}); delete it, or run the command that wrote it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelFolderError(
+            f"{file} has no JSON object; delete it, or run the command that wrote it again"
+        )
+    return found
+
+
+def write_json(file: Path, value: Mapping[str, Any]) -> None:
+    """Write plain JSON to `file`, which is replaced whole or not at all; its folder is made. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as opened:
+        json.dump(value, opened, indent=1, ensure_ascii=False, allow_nan=False)
+        opened.write("\n")
 
 
 def cache_folder(kind: str = "features") -> Path:

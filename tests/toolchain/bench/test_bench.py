@@ -2,13 +2,13 @@
 
 import json
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.report_folders import Texts
 
 from ftool.bench.alternation import texts_of_round
 from ftool.bench.contention import Contention
@@ -95,40 +95,17 @@ def test_the_table_has_a_column_for_each_engine(report: BenchReport) -> None:
     assert all(len(row) == 3 for row in rows)
 
 
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.links: list[str] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "path", "use", "rect", "line"):
-            self.open.append(tag)
-        self.links += [
-            value or "" for name, value in attrs if name in ("src", "href") or tag in ("script", "link")
-        ]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.open:
-            while self.open.pop() != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
 def test_the_html_report_is_self_contained_and_escapes_names(report: BenchReport, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_html(report, path)
     text = path.read_text(encoding="utf-8")
-    page = _Tags()
-    page.feed(text)
-    assert "<slow>" in "".join(page.words)
+    page = Texts(text)
+    assert "<slow>" in page.text
     assert "<slow>" not in text
-    assert "Some & Other" in "".join(page.words)
-    assert text.count("<svg") == 2
-    assert not [link for link in page.links if "#" not in link], "the page refers to something outside itself"
+    assert "Some & Other" in page.text
+    assert "5.00× (4.00× to 6.00×)" in page.text
+    assert page.tags.count("figure") == 2  # the distribution and the rounds
+    assert all(link.startswith("#") for link in page.links), "the page refers to something outside itself"
 
 
 @given(st.integers(1, 400), st.integers(1, 100), st.integers(0, 20))

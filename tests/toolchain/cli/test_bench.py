@@ -37,7 +37,7 @@ def test_lengths_and_batches_are_in_every_form_of_the_report(model: Path) -> Non
     assert set(engine["costs"]) == {
         "latency_by_length", "memory_by_length", "call_by_batch", "memory_by_batch"
     }  # fmt: skip
-    page = (model / "reports" / "report.html").read_text(encoding="utf-8")
+    page = (model / "reports" / "bench.html").read_text(encoding="utf-8")
     for text in (printed.output, page):
         assert "tokens of a text, one at a time" in text
         assert "texts in a call" in text
@@ -58,7 +58,7 @@ def test_the_comparison_is_in_every_form_of_the_report(model: Path, tmp_path: Pa
         ("latency_p50", False),
         ("throughput", True),
     ]
-    page = (model / "reports" / "report.html").read_text(encoding="utf-8")
+    page = (model / "reports" / "bench.html").read_text(encoding="utf-8")
     for text in (result.stdout, page):
         assert all(one["sentence"] in text for one in written["compared"])
 

@@ -65,6 +65,7 @@ def test_the_head_alone_learns_and_leaves_the_encoder_as_it_was(
         "run/1_Pooling/config.json",
         "run/3_Dense/config.json",
         "run/3_Dense/model.safetensors",
+        "reports/evaluations/run-test.json",
     }
     before = load_file(tiny_base / "model.safetensors")
     after = load_file(tmp_path / "run" / "model.safetensors")
@@ -221,7 +222,7 @@ def test_ctrl_c_leaves_the_old_run_and_what_resume_needs(
     with interrupted_after(saves=3):
         train(made, tmp_path)
     assert (tmp_path / "run" / "metrics.json").read_bytes() == old
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.partial"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reports", "run", "run.partial"]
     resumed = train(made, tmp_path, resume=True)
     assert not (tmp_path / "run.partial").exists()
     unbroken = train(made, tmp_path / "unbroken")

@@ -8,11 +8,12 @@ from typing import Any, Final
 from ftool.bench.html_report import write_html
 from ftool.bench.measure import BenchSettings, settings_for
 from ftool.bench.report import BenchReport
-from ftool.bench.run import TORCH, Placement, bench, engines_of, golden_texts, texts_to_time, write_json
+from ftool.bench.run import TORCH, Placement, bench, engines_of, golden_texts, texts_to_time
 from ftool.bench.slowdown import read_report, slowdowns
+from ftool.evaluation.records import model_hash
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.registry import find_task
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, write_json
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import InputError, nearest
 
@@ -36,7 +37,7 @@ class BenchRequest:
         settings: the fields of `BenchSettings` that differ from the task's defaults.
         compare: an earlier report, such as reports/bench.json; None to compare with none.
         max_slowdown: how much slower than `compare` the bundle may be, as a share.
-        page: the HTML report to write; None for reports/report.html in the model folder.
+        page: the HTML report to write; None for reports/bench.html in the model folder.
     """
 
     bundle: Path
@@ -62,7 +63,7 @@ class BenchRequest:
     @property
     def written_page(self) -> Path | None:
         """The path of the HTML report; None if none is written."""
-        return self.page or (self.model.reports / "report.html" if self.model is not None else None)
+        return self.page or (self.model.reports / "bench.html" if self.model is not None else None)
 
 
 def bench_bundle(asked: BenchRequest) -> BenchReport:
@@ -91,7 +92,8 @@ def bench_bundle(asked: BenchRequest) -> BenchReport:
             report = replace(report, compared=changes)
     finally:  # what was timed is kept even if it can't be compared
         if asked.model is not None:
-            write_json(report.to_json(), asked.model.reports / "bench.json")
+            found = {**report.to_json(), "of": model_hash(asked.model, "bundle")}
+            write_json(asked.model.reports / "bench.json", found)
         if asked.written_page is not None:
             write_html(report, asked.written_page)
     return report

@@ -20,7 +20,7 @@ from ftool.errors import BenchError
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine to time: its name in the report, and the settings of its worker process."""
+    """An engine to time: its name in the report and its title there, and the settings of its worker process."""
 
     name: str
     kind: str  # "bundle" or "torch"
@@ -29,6 +29,7 @@ class Engine:
     threads: int
     device: str = "cpu"
     profile: str = "desktop"
+    title: str = ""  # what people call the engine, such as "bank, int8"; "" for its name
     task: str
 
     @property

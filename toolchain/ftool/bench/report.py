@@ -76,7 +76,9 @@ class BenchReport:
 def engine_json(timings: Timings) -> dict[str, Any]:
     """Return one engine's figures as JSON; units are milliseconds, texts per second and MB (10^6 bytes)."""
     return {
+        **({"title": timings.engine.title} if timings.engine.title else {}),
         "latency_ms": timings.percentiles_ms(),
+        "latency_quantiles_ms": timings.quantiles_ms(),
         "latency_interval_ms": timings.percentile_intervals_ms(),
         **({"served_ms": served} if (served := timings.served_percentiles_ms()) else {}),
         **timings.generation(),

@@ -1,10 +1,8 @@
 """Benchmark a bundle: compare its speed with PyTorch or with other bundles."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ftool.bench.engines import Engine
 from ftool.bench.lengths import check_lengths, exact_texts
@@ -15,7 +13,6 @@ from ftool.data.load import load_dataset
 from ftool.errors import BenchError
 from ftool.machine import describe_machine
 from ftool.recipe.recipe import Recipe
-from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.golden import Golden
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.session.threads import resolve_threads
@@ -40,9 +37,9 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
     as intents/bundle-int8.
     """
     manifest = Manifest.read(folder)
-    name = f"ftool-{manifest.precision.name}"
+    name, title = f"ftool-{manifest.precision.name}", f"{manifest.name}, {manifest.precision.name}"
     if name in taken:
-        name = f"{folder.resolve().parent.name}/{folder.name}-{manifest.precision.name}"
+        name = title = f"{folder.resolve().parent.name}/{folder.name}-{manifest.precision.name}"
     return Engine(
         name=name,
         kind=BUNDLE,
@@ -51,6 +48,7 @@ def bundle_engine(folder: Path, placement: Placement, taken: Sequence[str] = ())
         threads=resolve_threads(placement.threads),
         device=placement.device,
         profile=placement.profile,
+        title=title,
         task=manifest.task,
     )
 
@@ -67,6 +65,7 @@ def torch_engine(run: Path, placement: Placement, task: str) -> Engine:
         folder=run,
         files=files,
         threads=resolve_threads(placement.threads),
+        title="PyTorch, fp32",
         task=task,
     )
 
@@ -154,10 +153,3 @@ def _exact(
         if engine.kind == BUNDLE:
             check_lengths(engine.folder, settings.lengths)
     return exact_texts(engines[0].folder, texts, settings.lengths, settings.texts_per_length)
-
-
-def write_json(report: dict[str, Any], path: Path) -> None:
-    """Write a report to the JSON file `path`, which is replaced whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        json.dump(report, file, indent=1, ensure_ascii=False)

@@ -9,6 +9,7 @@ import numpy as np
 from ftool.bench.engines import Engine
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
+_QUANTILES = 101  # of all latencies, kept in a report to draw their distribution
 _NORMAL_95 = 1.96  # standard errors of a 95% interval
 
 Rounds = Sequence[Sequence[float]]  # a list of values for each round
@@ -38,6 +39,14 @@ class Timings:
     def percentiles_ms(self) -> dict[str, float]:
         """Return latency percentiles over all rounds, in milliseconds, under "p50", "p90", "p95", "p99", "p99.9"."""
         return _percentiles(self.latencies_ms)
+
+    def quantiles_ms(self) -> list[float]:
+        """Return the latencies of all rounds as 101 quantiles in milliseconds, from the shortest to the longest.
+
+        They have four significant digits: enough to draw the distribution from a report.
+        """
+        found = np.quantile(_pooled(self.latencies_ms), np.linspace(0, 1, _QUANTILES))
+        return [float(f"{one:.4g}") for one in found]
 
     def served_percentiles_ms(self) -> dict[str, float]:
         """Return percentiles of the server scenario, as `percentiles_ms` does; {} if it was left out."""

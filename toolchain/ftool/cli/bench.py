@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="What torch runs, if it is not FOLDER's run/.",
 )  # fmt: skip
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
-              help="The HTML report; reports/report.html in the model folder by default.")  # fmt: skip
+              help="The HTML report; reports/bench.html in the model folder by default.")  # fmt: skip
 @click.option("--threads", type=int, help="Threads of each engine; all physical cores by default.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Where the bundles run; torch runs on the CPU.")  # fmt: skip
@@ -80,7 +80,7 @@ def bench(
 
     Each engine runs in its own process, in alternating rounds. A ratio says how many times faster or smaller
     the bundle is than another engine. The report on a model folder is written to reports/bench.json and
-    reports/report.html. A bundle on its own is timed on --data, or without --data on its golden inputs.
+    reports/bench.html. A bundle on its own is timed on --data, or without --data on its golden inputs.
 
     \b
     ftool bench models/intents

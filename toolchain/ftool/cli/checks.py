@@ -1,35 +1,21 @@
 """The table of a comparison's checks, as `ftool parity` and `ftool check` print it."""
 
 from collections.abc import Iterable
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ftool.terminal import format_table
 
 if TYPE_CHECKING:
     from ftool_export.gate import Check, MetricPair
 
-_NAMES: Final = MappingProxyType(
-    {
-        "same_weights": "made from the weights in run/",
-        "max_difference": "largest difference",
-        "batch_effect": "single vs batched",
-        "metric_drop": "loss of the metric",
-        "weight_error": "weights against run/, in steps",
-        "constant_error": "other constants against run/",
-        "rounding": "outputs against run/ quantised again",
-        "greedy": "whole answers, greedy",
-        "beams": "whole answers, four beams",
-    }
-)
-
 
 def checks_table(title: str, compared: str, checks: "Iterable[Check]") -> str:
     """Return a table of checks, one a line. `compared` says what the check of agreement counts, such as "answers"."""
-    names = {"agreement": f"same {compared}", **_NAMES}
+    from ftool_export.gate import title_of
+
     rows = [[title, "found", "allowed", ""]]
     rows += [
-        [names[check.name], f"{check.value:.4g}", _allowed(check), "ok" if check.passed else "FAILED"]
+        [title_of(check, compared), f"{check.value:.4g}", _allowed(check), "ok" if check.passed else "FAILED"]
         for check in checks
     ]
     return format_table(rows)

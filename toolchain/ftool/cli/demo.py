@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def demo(folder: Path, as_json: bool) -> None:
-    """Run every step on data that ships with ftool: new, train, export, parity, bench, predict.
+    """Run every step on data that ships with ftool: new, train, export, parity, bench, report, predict.
 
     NAME is the demo to run, intents (the default) or dates; its model folder is models/NAME. If FOLDER is given
     instead, the demo with the same name as the folder is run, or intents if there is none. An existing recipe is used
@@ -46,5 +46,5 @@ def _report_text(report: "DemoReport", folder: Path) -> str:
         return f"the bundle failed the accuracy gate: {report.export.advice}"
     lines = ["", format_table(summary(report)), "", *sentences(report.bench.to_json()), ""]
     lines += [f"{text!r} -> {answer_text(answer)}" for text, answer in report.predictions]
-    lines += ["", f"The bundle is in {folder / 'bundle'}, the reports are in {folder / 'reports'}."]
+    lines += ["", f"The bundle is in {folder / 'bundle'}. Open the report in a browser: {report.report}"]
     return "\n".join(lines)

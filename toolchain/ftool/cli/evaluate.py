@@ -83,10 +83,14 @@ def evaluate(
     data: DataFlags,
     as_json: bool,
 ) -> None:
-    """Measure the checkpoint or the bundle, on the recipe's data or on the data that --data names."""
+    """Measure the checkpoint or the bundle, on the recipe's data or on the data that --data names.
+
+    What was measured is kept in reports/evaluations/ of the model folder, for `ftool report`.
+    """
+    from ftool.evaluation.records import keep_evaluation
     from ftool.evaluation.slices import SliceSettings
 
-    slicing = SliceSettings(min_examples=min_examples)
+    slicing, source = SliceSettings(min_examples=min_examples), None
     if predictions is not None:
         _refuse_predictions(folder, predictions, suite)
     if mistakes:
@@ -115,6 +119,7 @@ def evaluate(
     if predictions is not None:
         _write_predictions(report, predictions)
     echo_report(report.to_json, report.table, as_json=as_json, then=then)
+    keep_evaluation(ModelFolder(folder), report, None if source is None else data.path)
 
 
 def _evaluate_suite(

@@ -35,6 +35,9 @@ COMMANDS = {
     "parity": CommandEntry("ftool.cli.parity:parity", "Compare the bundle with its torch reference."),
     "check": CommandEntry("ftool.cli.check:check", "Judge an ONNX file that another tool exported."),
     "bench": CommandEntry("ftool.cli.bench:bench", "Time the bundle against torch."),
+    "report": CommandEntry(
+        "ftool.cli.report:report", "Write one page on a model: quality, mistakes, parity, speed."
+    ),
     "shrink": CommandEntry(
         "ftool.cli.shrink:shrink", "Make a smaller model: fewer layers, a smaller vocabulary."
     ),

@@ -22,8 +22,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
 from ftool.training.hardware import device_name
-from ftool.training.runs import read_metrics
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, read_metrics
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
@@ -124,7 +123,7 @@ def measure_split(
     """
     measured = row.measure(model, split) if numbers is None else row.measure(model, split, numbers)
     main = None if recipe is None else row.main_metric(model.facts, split, recipe)
-    of_examples, of_mistakes = measured.statistics, measured.mistakes
+    of_examples, of_mistakes, of_wrong = measured.statistics, measured.mistakes, measured.wrong
     return Evaluation(
         task=row.name,
         on=model.on,
@@ -137,6 +136,9 @@ def measure_split(
         further_intervals=measured.intervals,
         predictions=measured.predictions,
         find_mistakes=None if of_mistakes is None else lambda: of_mistakes(name, main),
+        find_wrong=None if of_wrong is None else lambda: of_wrong(name),
+        reliability=measured.reliability,
+        thresholds=measured.thresholds,
         rows=split.table,
     )
 

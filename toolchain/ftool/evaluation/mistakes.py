@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ftool_runtime.postprocessing.classification import probabilities, resolve_t
 
 MOST_CONFUSIONS: Final = 30  # confusions whose cost is computed
 _MOST_MISTAKES: Final = 100  # confident mistakes and label errors in JSON
+MOST_READ: Final = 50  # wrong answers that are kept to be read
 _SHOWN: Final = 10  # of each in the report as text
 _CHARACTERS: Final = 70  # of a text in the report as text
 _CERTAIN: Final = 20.0  # logit of an answer that was corrected
@@ -56,6 +57,7 @@ class Doubt:
         labels: the example's labels in the data.
         answer: the model's labels.
         confidence: the probability that the model gives its answer; of several labels, the surest that is wrong.
+            Of a written text, see `WrongAnswers.measure`.
     """
 
     split: str
@@ -74,6 +76,40 @@ class Doubt:
             "labels": list(self.labels),
             "answer": list(self.answer),
             "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongAnswers:
+    """Wrong answers to read, which tell more than a metric.
+
+    Attributes:
+        order: how they are ordered, such as "the most confident first".
+        measure: what `Doubt.confidence` is, such as "confidence".
+        total: the number of all wrong answers.
+        found: the first of them.
+    """
+
+    order: str
+    measure: str
+    total: int
+    found: Sequence[Doubt]
+
+    @classmethod
+    def of(cls, mistakes: "Mistakes") -> Self:
+        """Return the wrong answers of a model that gives labels."""
+        found = mistakes.confident
+        return cls(
+            order="the most confident first", measure="confidence", total=len(found), found=found[:MOST_READ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answers as plain JSON."""
+        return {
+            "order": self.order,
+            "measure": self.measure,
+            "total": self.total,
+            "found": [one.to_json() for one in self.found],
         }
 
 

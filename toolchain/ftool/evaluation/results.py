@@ -10,7 +10,8 @@ import numpy as np
 from ftool.data.table import Table
 from ftool.evaluation.baselines import BaselineReport
 from ftool.evaluation.confidence_intervals import Estimate, every_estimate, metrics_of
-from ftool.evaluation.mistakes import Mistakes
+from ftool.evaluation.metrics.calibration import Reliability
+from ftool.evaluation.mistakes import Mistakes, WrongAnswers
 from ftool.evaluation.slices import SliceReport, slices_text
 from ftool.evaluation.statistics import Statistics
 from ftool.terminal import format_table
@@ -97,6 +98,10 @@ class Measurements:
         intervals: a function that computes the intervals of metrics that `statistics` does not have.
         mistakes: a function that finds the model's mistakes, given the names of the split and of the main metric (None
             for the default); None if the task has no such report.
+        wrong: a function that returns wrong answers to read, given the split's name; None if `mistakes` has them.
+        reliability: a function that compares the model's confidence with how often it is right; None if answers have no
+            confidence.
+        thresholds: the probability from which the model gives an answer, by the answer's name; empty if it has none.
         shown: a few generated answers to print.
     """
 
@@ -106,6 +111,9 @@ class Measurements:
     predictions: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     intervals: Callable[[], Mapping[str, Estimate]] = dict
     mistakes: Callable[[str, str | None], Mistakes] | None = None
+    wrong: Callable[[str], WrongAnswers] | None = None
+    reliability: Callable[[], Reliability] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     shown: tuple[ShownAnswer, ...] = ()
 
 
@@ -129,6 +137,9 @@ class Evaluation:
     )
     further_intervals: Callable[[], Mapping[str, Estimate]] = field(default=dict, compare=False, repr=False)
     find_mistakes: Callable[[], Mistakes] | None = field(default=None, compare=False, repr=False)
+    find_wrong: Callable[[], WrongAnswers] | None = field(default=None, compare=False, repr=False)
+    reliability: Callable[[], Reliability] | None = field(default=None, compare=False, repr=False)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     mistakes: Mistakes | None = None
     slices: tuple[SliceReport, ...] = ()
     # The model beside baselines; None if the task has none, or if they were never measured on these examples.

@@ -17,8 +17,8 @@ from ftool.export import load_on_split, named_base
 from ftool.ladder.candidates import SPLIT, Source, check_judged_alike, further_sources
 from ftool.ladder.choice import Costs, rank
 from ftool.ladder.frontier import Frontier, ScoredBaseline
-from ftool.ladder.frontier_page import write_page
-from ftool.ladder.memo import remembered, write_json
+from ftool.ladder.frontier_page import write_frontier
+from ftool.ladder.memo import remembered
 from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate, try_4_bits
 from ftool.ladder.shrunk import Shape, shrunk_folder
 from ftool.ladder.timing import ladder_settings, time_rungs
@@ -27,7 +27,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe
 from ftool.tasks.base import Task
-from ftool.workspace import ModelFolder
+from ftool.workspace import ModelFolder, write_json
 from ftool_export.bundle.writer import check_place, copy_bundle
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _climb(place: Place, source: Source, data: DataSettings | None, folder: Path
             copy_bundle(chosen.rung.bundle, place.bundle, evidence={"ladder": frontier.evidence()})
             frontier = replace(frontier, bundle=place.bundle)
         write_json(place.work / FRONTIER_FILE, frontier.to_json())
-        write_page(frontier)
+        write_frontier(frontier)
     return frontier
 
 

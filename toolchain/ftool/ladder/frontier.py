@@ -172,20 +172,15 @@ class Frontier:
         """Return a line for each candidate that misses a limit."""
         return [f"{one.rung.name}: {self.reason(one)}" for one in self._ordered if one.misses]
 
-    def table(self, *, reasons: bool = False) -> list[list[str]]:
-        """Return the candidates as rows of text below a header, the preferred cost ascending.
-
-        The last column has the `reasons`, or only marks the chosen one.
-        """
+    def table(self) -> list[list[str]]:
+        """Return the candidates as rows of text below a header, the preferred cost ascending; the chosen is marked."""
         chosen = self.chosen
         metric = METRIC_NAMES.get(self.metric, self.metric)
         unit = "ms/token" if self.generates else "ms"
         worst = f"at most ({self.wanted.confidence:.0%})"
         rows = [["", metric, "drop", worst, unit, "x fp32", "MB", "peak MB", "texts/s", ""]]
         rows.append(["torch fp32", f"{self.reference.value:.4f}", *[""] * 8])
-        for one in self._ordered:
-            mark = self.reason(one) if reasons else "chosen" if one is chosen else ""
-            rows.append([one.rung.name, *_figures(one), mark])
+        rows += [[one.rung.name, *_figures(one), "chosen" if one is chosen else ""] for one in self._ordered]
         rows += [[one.title, f"{one.score.value:.4f}", *[""] * 7, "baseline"] for one in self.baselines]
         return rows
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ftool_runtime.atomic import replacing
+from ftool.workspace import write_json
 
 
 def always(_: Mapping[str, Any]) -> bool:
@@ -38,11 +38,3 @@ def remembered(
     result = json.loads(json.dumps(make(), allow_nan=False))
     write_json(file, {"key": known, "result": result})
     return dict(result)
-
-
-def write_json(file: Path, value: Mapping[str, Any]) -> None:
-    """Write plain JSON to `file`, which is replaced whole or not at all. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as opened:
-        json.dump(value, opened, indent=1, ensure_ascii=False, allow_nan=False)
-        opened.write("\n")

@@ -72,7 +72,7 @@ def time_rungs(
 
     def make() -> Mapping[str, Any]:
         engines = [
-            replace(bundle_engine(bundle, placement), name=name, task=row.name)
+            replace(bundle_engine(bundle, placement), name=name, title=name, task=row.name)
             for name, bundle in proved.items()
         ]
         log.info("timing %d candidates in %d alternating rounds", len(engines), settings.rounds)

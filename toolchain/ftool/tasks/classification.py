@@ -17,6 +17,7 @@ from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setf
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.calibration import Reliability
     from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
@@ -117,7 +118,25 @@ def _measure(model: "OpenModel", split: Split[LabelledText], thresholds: Any = N
         intervals=intervals,
         predictions=partial(_predictions, logits, split, facts),
         mistakes=None if facts.regression else partial(_mistakes, logits, targets, split, facts),
+        reliability=None if facts.regression else partial(_reliability, logits, targets, facts),
+        thresholds=_thresholds(facts),
     )
+
+
+def _reliability(logits: Any, targets: Any, facts: Any) -> "Reliability":
+    """Return the reliability diagram of labels, or of each label's yes or no if a text can have several labels."""
+    from ftool.evaluation.metrics.calibration import reliability
+    from ftool.evaluation.metrics.classification import answer_confidence
+
+    confidence, correct = answer_confidence(logits, targets, multi_label=facts.multi_label)
+    counted = "decisions about a label" if facts.multi_label else "texts"
+    return reliability(confidence.ravel(), correct.ravel(), counted=counted)
+
+
+def _thresholds(facts: Any) -> dict[str, float]:
+    """Return the probabilities from which labels apply, and the one below which none does, by name."""
+    found = dict(zip(facts.labels, facts.thresholds or (), strict=False))
+    return found if facts.none_below is None else {**found, "any label": facts.none_below}
 
 
 def _predictions(logits: Any, split: Split[LabelledText], facts: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from ftool.tasks.base import Task
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.generation_split import GenerationSplit
+    from ftool.evaluation.mistakes import WrongAnswers
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -160,9 +161,16 @@ def _measure(model: "OpenModel", split: "GenerationSplit") -> "Measurements":
         statistics=statistics if answers else None,
         token_statistics=lambda: tokens,
         predictions=partial(_predictions, split, answers) if answers else None,
+        wrong=partial(_wrong, split, answers) if answers else None,
         intervals=partial(every_estimate, tokens),
         shown=shown,
     )
+
+
+def _wrong(split: "GenerationSplit", answers: Sequence[str], name: str) -> "WrongAnswers":
+    from ftool.evaluation.wrong_texts import find_wrong_texts
+
+    return find_wrong_texts(split.examples, answers, split=name)
 
 
 def _baselines(

@@ -14,6 +14,7 @@ from ftool.tasks.base import DISTILLATION, Task, check_stride
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.mistakes import WrongAnswers
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -114,6 +115,7 @@ def _measure(model: "OpenModel", split: Split[Question], thresholds: Any = None)
         statistics=partial(question_statistics, scored, threshold if thresholds is None else thresholds),
         intervals=partial(part_intervals, scored, threshold),
         predictions=partial(_predictions, split, spans, threshold),
+        wrong=partial(_wrong, split, spans, threshold),
     )
 
 
@@ -154,6 +156,22 @@ def _predictions(
             row["margin"] = found.margin
         rows.append(row)
     return rows
+
+
+def _wrong(
+    split: Split[Question], spans: Sequence[Any], threshold: float | None, name: str
+) -> "WrongAnswers":
+    import numpy as np
+
+    from ftool.evaluation.wrong_texts import find_wrong_spans
+    from ftool_runtime.models.reader import read_answer
+
+    answers = [
+        read_answer(asked.context, found, threshold)
+        for asked, found in zip(split.examples, spans, strict=True)
+    ]
+    confidence = np.array([one.score for one in answers], dtype=np.float64)
+    return find_wrong_spans(split.examples, [one.text or "" for one in answers], confidence, split=name)
 
 
 def _baselines(data: Dataset[Question], fitted: Split[Question], recipe: Sections) -> "list[FittedBaseline]":

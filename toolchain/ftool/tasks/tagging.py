@@ -14,6 +14,7 @@ from ftool.tasks.base import DISTILLATION, Task, check_stride
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
+    from ftool.evaluation.metrics.calibration import Reliability
     from ftool.evaluation.mistakes import LabelErrors, Mistakes
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
@@ -84,7 +85,23 @@ def _measure(model: "OpenModel", split: Split[TaggedText]) -> "Measurements":
         statistics=partial(entity_statistics, truth, answers),
         predictions=partial(_predictions, split, answers),
         mistakes=partial(_mistakes, split, found),
+        reliability=partial(_reliability, split, found),
     )
+
+
+def _reliability(split: Split[TaggedText], answers: "Sequence[WordTags]") -> "Reliability":
+    """Return the reliability diagram of the tags of words."""
+    import numpy as np
+
+    from ftool.evaluation.metrics.calibration import reliability
+
+    right = [
+        given == tag
+        for one, found in zip(split.examples, answers, strict=True)
+        for given, tag in zip(found.tags, one.tags, strict=True)
+    ]
+    certainties = np.concatenate([found.certainties for found in answers])
+    return reliability(certainties, np.array(right, dtype=bool), counted="words")
 
 
 def _mistakes(

@@ -27,7 +27,7 @@ from ftool.training.hardware import (
     use_threads,
 )
 from ftool.training.tracking import check_trackers
-from ftool.workspace import ModelFolder
+from ftool.workspace import METRICS_FILE, ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.files import quiet_transformers
@@ -35,7 +35,6 @@ from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.tokenizers.source import tokenizer_text
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
-METRICS_FILE: Final = "metrics.json"  # in run/
 _MAY_CHANGE: Final = ("threads", "report_to")  # settings of [train] that a resumed run may change
 _MODEL_INPUT_SETTINGS: Final = (
     "query_prompt",
@@ -193,15 +192,6 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
         save(run)
         write_metrics(run, report.to_json())
     checkpoints.discard(partial_folder(folder))
-
-
-def read_metrics(run: Path) -> dict[str, Any]:
-    """Return the content of metrics.json in the folder `run`; empty if the file is missing or is not JSON."""
-    try:
-        content = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def write_metrics(run: Path, report: dict[str, Any]) -> None:

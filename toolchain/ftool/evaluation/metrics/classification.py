@@ -138,6 +138,20 @@ def main_score(
     return _f1(targets, answers, (name.removeprefix("f1_"),))[name]
 
 
+def answer_confidence(
+    logits: NDArray[np.float32], targets: NDArray[Any], *, multi_label: bool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probability of each answer, float64, and whether it is right, bool, both (examples, answers).
+
+    An answer is the most probable label; of multi-label models there is one for each label: whether it applies, at a
+    threshold of 0.5. The arguments are those of `classification_metrics`.
+    """
+    scores = probabilities(logits, multi_label=multi_label)
+    if multi_label:
+        return np.maximum(scores, 1 - scores), (scores >= 0.5) == (targets > 0)
+    return scores.max(axis=1)[:, None], (logits.argmax(axis=1) == targets)[:, None]
+
+
 def classification_statistics(
     logits: NDArray[np.float32],
     targets: NDArray[Any],
@@ -172,12 +186,12 @@ def number_statistics(
 
 def _one_label(logits: NDArray[np.float32], targets: NDArray[Any], labels: Sequence[str]) -> Metrics:
     answers = logits.argmax(axis=1)
-    confidence = probabilities(logits, multi_label=False).max(axis=1)
+    confidence, correct = answer_confidence(logits, targets, multi_label=False)
     every = list(range(len(labels)))
     return {
         "accuracy": float((answers == targets).mean()),
         **_finite(_f1(targets, answers, ("macro", "weighted"))),
-        "expected_calibration_error": expected_calibration_error(confidence, answers == targets),
+        "expected_calibration_error": expected_calibration_error(confidence[:, 0], correct[:, 0]),
         "per_class": _per_class(targets, answers, labels),
         "labels": list(labels),
         "confusion_matrix": confusion_matrix(targets, answers, labels=every).tolist(),
@@ -190,15 +204,13 @@ def _several_labels(
     labels: Sequence[str],
     thresholds: Sequence[float] | None,
 ) -> Metrics:
-    scores = probabilities(logits, multi_label=True)
     answers = _applying(logits, thresholds)
-    confidence = np.maximum(scores, 1 - scores).ravel()
-    agreed = ((scores >= 0.5) == (targets > 0)).ravel()
+    confidence, agreed = answer_confidence(logits, targets, multi_label=True)
     return {
         **_finite(_f1(targets, answers, ("macro", "micro", "weighted"))),
         "f1_macro_at_half": finite(main_score(logits, targets, multi_label=True)),
         "subset_accuracy": float((answers == targets).all(axis=1).mean()),
-        "expected_calibration_error": expected_calibration_error(confidence, agreed),
+        "expected_calibration_error": expected_calibration_error(confidence.ravel(), agreed.ravel()),
         "per_class": _per_class(targets, answers, labels),
         "labels": list(labels),
     }
@@ -261,11 +273,10 @@ def _one_label_statistics(logits: NDArray[np.float32], targets: NDArray[Any], _:
     right = answers == targets
     width = logits.shape[1]
     wanted, given = _one_hot(targets, width), _one_hot(answers, width)
-    confidence = probabilities(logits, multi_label=False).max(axis=1)
     parts = {
         "right": right,
         **_counts("", wanted, given),
-        "calibration": confidence_bins(confidence[:, None], right[:, None]),
+        "calibration": confidence_bins(*answer_confidence(logits, targets, multi_label=False)),
     }
 
     def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
@@ -292,7 +303,7 @@ def _several_labels_statistics(
         "right": (given == (targets > 0)).all(axis=1),
         **_counts("", wanted, csr_array(given, dtype=np.float64)),
         **_counts("half ", wanted, csr_array(at_half, dtype=np.float64)),
-        "calibration": confidence_bins(np.maximum(scores, 1 - scores), at_half == (targets > 0)),
+        "calibration": confidence_bins(*answer_confidence(logits, targets, multi_label=True)),
     }
 
     def formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:

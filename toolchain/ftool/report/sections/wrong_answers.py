@@ -1,0 +1,53 @@
+"""Mistakes to read, and labels of the data that are likely wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ftool.report.figures import percent
+from ftool.report.folder_facts import FolderFacts
+from ftool.report.html_page import Section, fill
+
+_SHOWN: Final = 12
+_NOTHING: Final = "none"
+
+
+def wrong_answers(facts: FolderFacts, *, texts: bool = True) -> Section | None:
+    """Return the section; None if no wrong answers are kept. `texts` says whether texts of the data are shown."""
+    found = facts.best_told
+    if found is None or "wrong" not in found or not texts:
+        return None
+    wrong = found["wrong"]
+    errors = next((one["label_errors"] for one in facts.evaluations if "label_errors" in one), None)
+    body = fill(
+        "wrong_answers",
+        shown_on=facts.shown_on(found),
+        split=found["split"],
+        examples=found["examples"],
+        wrong=wrong,
+        cards_shown=[_card(one, wrong["measure"]) for one in distinct(wrong["found"])[:_SHOWN]],
+        errors=errors,
+        doubts=[_card(one, "confidence") for one in distinct(errors["shown"])[:_SHOWN]] if errors else [],
+        checked=_checked(errors) if errors else "",
+    )
+    return Section(anchor="mistakes", title="Mistakes to read", body=body)
+
+
+def distinct(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the answers without those whose text, labels and answer were there before."""
+    seen = {(one["text"], tuple(one["labels"]), tuple(one["answer"])): one for one in reversed(found)}
+    return list(reversed(seen.values()))
+
+
+def _card(one: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    return {
+        "text": one["text"],
+        "right": ", ".join(one["labels"]) or _NOTHING,
+        "answer": ", ".join(one["answer"]) or _NOTHING,
+        "score": f"{measure} {percent(one['confidence'])}",
+        "where": f"{one['split']}, row {one['row']}",
+    }
+
+
+def _checked(errors: Mapping[str, Any]) -> str:
+    counted = next(name for name in errors if name.endswith("_checked"))
+    return f"{errors[counted]:,} {counted.removesuffix('_checked')}"
