@@ -194,3 +194,12 @@ def test_other_files_are_refused(
     assert result.exit_code == 2
     assert words in result.stderr
     assert str(file) in result.stderr
+
+
+def test_it_is_timed_beside_torch_and_a_bundle(exported: TinyModels, tmp_path: Path) -> None:
+    folder = exported[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")
+
+    report = told("check", file, "--checkpoint", folder, "--bench", "--against", folder / "bundle")
+
+    assert set(report["bench"]["engines"]) == {"model.onnx", "torch-fp32", "ftool-int8"}

@@ -40,8 +40,10 @@ class CheckSettings:
 
 def check_onnx(
     file: Path, checkpoint: str, row: Task, settings: CheckSettings
-) -> tuple[GraphReport, BenchReport | None]:
+) -> tuple[GraphReport, dict[str, Any] | None]:
     """Judge an ONNX file by the answers that the runtime gives with it, and time it if `settings` ask for that.
+
+    Returns the report on the file, and that of the benchmark as JSON values; None if nothing was timed.
 
     Args:
         file: the ONNX file.
@@ -59,7 +61,8 @@ def check_onnx(
         report = check_graph(file, loaded, examples, place, max_drop=settings.max_drop)
         if settings.against is None or report.found is None:
             return report, None
-        return report, _timed(file, place, checkpoint, row, settings, examples.inputs)
+        timed = _timed(file, place, checkpoint, row, settings, examples.inputs)
+        return report, timed.to_json()  # which reads the sizes of files in the folder
 
 
 def _timed(

@@ -176,7 +176,6 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: str) -> No
         (("--compare", "missing.json"), "missing.json can't be read (No such file or directory)"),
     ],
 )
-@pytest.mark.xfail(reason="a missing bundle is told before a missing report", strict=False)
 def test_a_comparison_that_can_not_be_made_is_refused_before_timing(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:

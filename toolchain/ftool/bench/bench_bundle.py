@@ -9,7 +9,7 @@ from ftool.bench.html_report import write_html
 from ftool.bench.measure import BenchSettings, settings_for
 from ftool.bench.report import BenchReport
 from ftool.bench.run import TORCH, Placement, bench, engines_of, golden_texts, texts_to_time
-from ftool.bench.slowdown import read_report, slowdowns
+from ftool.bench.slowdown import slowdowns
 from ftool.evaluation.records import model_hash
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.registry import find_task
@@ -35,8 +35,8 @@ class BenchRequest:
         checkpoint: what torch runs; None for the model folder's run/.
         placement: threads, device and profile.
         settings: the fields of `BenchSettings` that differ from the task's defaults.
-        compare: an earlier report, such as reports/bench.json; None to compare with none.
-        max_slowdown: how much slower than `compare` the bundle may be, as a share.
+        earlier: an earlier report, as `read_report` returns it; None to compare with none.
+        max_slowdown: how much slower than `earlier` the bundle may be, as a share.
         page: the HTML report to write; None for reports/bench.html in the model folder.
     """
 
@@ -48,7 +48,7 @@ class BenchRequest:
     checkpoint: Path | None = None
     placement: Placement = field(default_factory=Placement)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    compare: Path | None = None
+    earlier: Mapping[str, Any] | None = None
     max_slowdown: float = SLOWER
     page: Path | None = None
 
@@ -69,9 +69,9 @@ class BenchRequest:
 def bench_bundle(asked: BenchRequest) -> BenchReport:
     """Time a bundle, and write reports/bench.json and the HTML report if the bundle is in a model folder.
 
-    Raises FtoolError if a model, the data or the earlier report can't be read, or an engine can't be timed.
+    Raises FtoolError if a model or the data can't be read, the earlier report is of other engines, or an engine can't
+    be timed.
     """
-    earlier = None if asked.compare is None else read_report(asked.compare)  # read before anything is timed
     compared = asked.against or ((TORCH,) if asked.model or asked.checkpoint else ())
     checkpoint = asked.checkpoint
     if TORCH in compared and asked.model is not None:
@@ -87,8 +87,8 @@ def bench_bundle(asked: BenchRequest) -> BenchReport:
     settings = replace(settings_for(row), **asked.settings)
     report = bench(engines, texts, settings, task=row.name, split=source)
     try:
-        if earlier is not None:
-            changes = [one.to_json(asked.max_slowdown) for one in slowdowns(earlier, report.to_json())]
+        if asked.earlier is not None:
+            changes = [one.to_json(asked.max_slowdown) for one in slowdowns(asked.earlier, report.to_json())]
             report = replace(report, compared=changes)
     finally:  # what was timed is kept even if it can't be compared
         if asked.model is not None:

@@ -89,10 +89,12 @@ def bench(
     """
     from ftool.bench.bench_bundle import SLOWER, BenchRequest, bench_bundle
     from ftool.bench.run import Placement
+    from ftool.bench.slowdown import read_report
     from ftool.workspace import ModelFolder
 
     if max_slowdown is not None and compare is None:
         raise click.UsageError("--max-slowdown needs --compare, the earlier report")
+    earlier = None if compare is None else read_report(compare)
     model = ModelFolder.around(folder)
     bundle = folder if model is None else model.require_bundle()
     asked = BenchRequest(
@@ -104,7 +106,7 @@ def bench(
         checkpoint=checkpoint,
         placement=Placement(threads=threads, device=device, profile=profile),
         settings={name: value for name, value in sizes.items() if value is not None},
-        compare=compare,
+        earlier=earlier,
         max_slowdown=SLOWER if max_slowdown is None else max_slowdown,
         page=report_file,
     )

@@ -18,7 +18,6 @@ from ftool.recipe.flags import DataFlags
 from ftool.tasks.registry import task_names
 
 if TYPE_CHECKING:
-    from ftool.bench.report import BenchReport
     from ftool.check_onnx import CheckSettings
     from ftool_export.foreign.graph_check import GraphReport
 
@@ -68,7 +67,7 @@ def check(
     checkpoint, task, settings = _subject(checkpoint, task, data, **given)
     report, speed = check_onnx(file, checkpoint, find_synonym(task), settings)
     echo_report(
-        lambda: {**report.to_json(), "bench": None if speed is None else speed.to_json()},
+        lambda: {**report.to_json(), "bench": speed},
         lambda: _report_text(report, speed),
         as_json=as_json,
     )
@@ -116,7 +115,7 @@ def _subject(
     )
 
 
-def _report_text(report: "GraphReport", speed: "BenchReport | None") -> str:
+def _report_text(report: "GraphReport", speed: dict[str, Any] | None) -> str:
     from ftool.bench.report import sentences, table
     from ftool.cli.checks import checks_table, metric_lines
     from ftool.terminal import format_table
@@ -135,6 +134,5 @@ def _report_text(report: "GraphReport", speed: "BenchReport | None") -> str:
     lines += [f"FAULT: {fault}" for fault in report.faults]
     lines += [f"note: {remark}" for remark in report.remarks]
     if speed is not None:
-        data = speed.to_json()
-        lines += ["", format_table(table(data)), *sentences(data)]
+        lines += ["", format_table(table(speed)), *sentences(speed)]
     return "\n".join(lines)
