@@ -21,8 +21,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ftool needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
-	@echo "Installing ftool into $(VENV), once: PyTorch, transformers, onnxruntime and their like, 2.5 GB on disk."
-	@echo "That takes less than a minute from pip's cache, and as long as your network needs for 700 MB otherwise."
+	@echo "Installing ftool into $(VENV), once: PyTorch, transformers, onnxruntime and their like, 2.1 GB on disk."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/$(subst --quiet ,,$(PIP)) --editable "runtime[cpu]" --editable ".[dev]"
 	@touch $@

@@ -196,6 +196,16 @@ def test_other_files_are_refused(
     assert str(file) in result.stderr
 
 
+def test_a_name_that_is_not_text_is_refused(trained: TinyModels, tmp_path: Path) -> None:
+    file = export(run_of(trained[CLASSIFIER]), CLASSIFIER, tmp_path / "model.onnx")
+    file.write_bytes(file.read_bytes().replace(b"Softmax", b"S\xffftmax"))
+
+    result = ftool("check", file, "--checkpoint", trained[CLASSIFIER])
+
+    assert result.exit_code == 2
+    assert f"{file} is not an ONNX file, or is damaged" in result.stderr
+
+
 def test_it_is_timed_beside_torch_and_a_bundle(exported: TinyModels, tmp_path: Path) -> None:
     folder = exported[CLASSIFIER]
     file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
+from google.protobuf.message import DecodeError
 
 from ftool_export.capture.torch_export import BATCH, OUTPUT, SEQUENCE, GraphContract
 from ftool_export.checkpoints.encoder import LoadedEncoder
@@ -42,12 +43,22 @@ def read_graph(path: Path) -> ir.Model:
         for value in model.graph.initializers.values():
             if value.const_value is not None:
                 value.const_value.numpy()  # opens the file that holds the weights
+        ir.to_proto(model)  # fails for names that are not text, which reading accepts
     except OSError as error:
         raise ExportError(
             f"{path}: its weights can't be read ({error}); copy them beside the file"
         ) from error
-    except Exception as error:  # protobuf's errors have no common class
-        raise ExportError(f"{path} is not an ONNX file, or is damaged: {error}") from error
+    except (
+        DecodeError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        KeyError,
+    ) as error:  # onnx_ir's is a RuntimeError
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise ExportError(f"{path} is not an ONNX file, or is damaged: {cause}") from error
     return model
 
 

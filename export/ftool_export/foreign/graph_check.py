@@ -19,7 +19,7 @@ from ftool_export.examples.comparison import Examination
 from ftool_export.foreign.adapter import adapt, read_graph
 from ftool_export.foreign.facts import GraphFacts, facts_of
 from ftool_export.gate import BATCH_EFFECT, Check, MetricPair, examination_checks, metric_pair
-from ftool_export.graph.graphs import Graphs
+from ftool_export.graph.graphs import TRIED_ROWS, Graphs
 from ftool_export.graph.guards import check_answers
 from ftool_export.graph.probes import make_probes
 from ftool_export.passes.drop_mask import MASK
@@ -31,8 +31,6 @@ from ftool_export.tolerances import tolerance_for
 from ftool_runtime.errors import BundleError
 
 log = logging.getLogger(__name__)
-
-_TRIED_ROWS = 8  # rows on which token types are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +181,7 @@ def _failed_probes(graphs: Graphs, *, quantized: bool) -> tuple[str, ...]:
 
 def _missing_inputs(graphs: Graphs, loaded: LoadedEncoder, inputs: Sequence[Any]) -> tuple[str, ...]:
     """Return a sentence for each input that the checkpoint's answers depend on, and the graph does not take."""
-    wanted = graph_inputs(loaded, spread(all_rows(loaded, inputs), _TRIED_ROWS))
+    wanted = graph_inputs(loaded, spread(all_rows(loaded, inputs), TRIED_ROWS))
     why = {
         MASK: "padding changes its answers, and texts can't run in batches",
         "token_type_ids": "it can't tell the first text of a pair from the second, or another type from 0",

@@ -22,7 +22,7 @@ from ftool_export.graph.probes import EncoderProbe, Probe, make_probes
 
 log = logging.getLogger(__name__)
 
-_TRIED_ROWS: Final = 8  # rows on which token types are tried
+TRIED_ROWS: Final = 8  # rows on which token types are tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool
         check_exportable(loaded.config)
         rows = all_rows(loaded, inputs)
         try:
-            names = graph_inputs(loaded, spread(rows, _TRIED_ROWS))
+            names = graph_inputs(loaded, spread(rows, TRIED_ROWS))
             probes = make_probes(loaded, rows, names)
         except (IndexError, KeyError, RuntimeError, TypeError) as error:  # raised by transformers' modules
             raise ExportError(

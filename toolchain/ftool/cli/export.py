@@ -1,7 +1,7 @@
 """`ftool export`: turn a checkpoint into a bundle that runs without torch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -117,23 +117,11 @@ def export(
     folder: Path,
     checkpoint: str | None,
     output: Path | None,
-    precision: str | None,
-    embedding_bits: int | None,
-    max_drop: float | None,
-    confidence: float | None,
-    max_latency: float | None,
-    max_size: float | None,
-    prefer: str | None,
-    candidates: tuple[str, ...],
-    shrink: tuple[str, ...],
-    allow_drift: bool | None,
-    device: str | None,
-    layout: str | None,
-    golden: str | None,
     pairs: bool | None,
     outside_label: str | None,
     flags: RecipeFlags,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Turn FOLDER's run/ into its bundle/: a graph that runs without torch, and all other files that the model needs.
 
@@ -147,22 +135,7 @@ def export(
     ftool export --checkpoint distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
         --task text-classification -o sst2
     """
-    given = {
-        "precision": precision,
-        "embedding_bits": embedding_bits,
-        "max_drop": max_drop,
-        "confidence": confidence,
-        "max_latency": max_latency,
-        "max_size": max_size,
-        "prefer": prefer,
-        "candidates": candidates or None,
-        "shrink": shrink or None,
-        "allow_drift": allow_drift,
-        "device": device,
-        "layout": layout,
-        "golden": golden,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in settings.items() if value not in (None, ())}
     from ftool.exporting import export_checkpoint, export_run
 
     if checkpoint is None:

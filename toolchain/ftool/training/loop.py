@@ -151,8 +151,7 @@ def keep_best(
     """
     trainer.remove_callback(PrinterCallback)  # standard output is for results
     place_logs(trainer, folder)
-    progress = ReportProgress()
-    trainer.add_callback(progress)
+    trainer.add_callback(progress := ReportProgress())
     before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     start = trainer.evaluate() if keep_start else {}
     if begin is not None:
