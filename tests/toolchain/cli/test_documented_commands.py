@@ -60,7 +60,8 @@ def test_the_pages_have_many_commands() -> None:
 def test_a_documented_command_line_is_one_that_ftool_takes(line: Line) -> None:
     name, *arguments = line.arguments
     command = load_command(name)
-    context = click.Context(command, info_name=name)
+    # click keeps the help option of a command's first context, so it is the one that users get.
+    context = click.Context(command, info_name=name, help_option_names=["-h", "--help"])
     given, _, order = command.make_parser(context).parse_args(
         [word for word in arguments if not PLACEHOLDER.fullmatch(word)]
     )
