@@ -1,4 +1,4 @@
-"""How much disk space ftool and each of its extras take: installed into a fresh environment, one extra at a time.
+"""Measure the disk space of ftool and each of its extras, installed into a fresh environment, one extra at a time.
 
 python -m benchmarks.extras
 

@@ -1,4 +1,4 @@
-"""What the views share: an input line, a line for errors, a line at the foot, and a worker that answers."""
+"""The base class of the views: an input line, a line for errors, a line at the foot, and a worker that answers."""
 
 from collections.abc import Callable
 from typing import Any

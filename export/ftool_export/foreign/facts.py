@@ -1,4 +1,4 @@
-"""What an ONNX graph is made of: precision, operators, and known causes of wrong or slow answers."""
+"""Facts about an ONNX graph: its precision, its operators, and known causes of wrong or slow answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a bundle's config.json says to transformers.js, so that it finds the graphs without arguments."""
+"""The fields of a bundle's config.json from which transformers.js finds the graphs without arguments."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
