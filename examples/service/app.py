@@ -117,7 +117,7 @@ def make_app(bundle: Path, limits: Limits) -> FastAPI:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the bundle that is named in the arguments until the process gets a signal to stop; return the exit status."""
+    """Serve the bundle that is named in the arguments until a signal stops it; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
