@@ -118,8 +118,11 @@ def _relative(path: Path, start: Path) -> str:
 
 
 def gather(target: Path) -> None:
-    """Write the pages and the site's settings into the folder `target`, which is replaced."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Write the pages and the site's settings into the folder `target`; an earlier site there is replaced."""
+    if target.exists():
+        if not (target / "mkdocs.yml").is_file() or REPOSITORY.is_relative_to(target):
+            raise SystemExit(f"{target} exists and is no site that this script made; name another folder")
+        shutil.rmtree(target)
     gathering = Gathering(target / "docs")
     for page in sorted([*DOCS.rglob("*.md"), *(SITE / "pages").rglob("*")]):
         if page.is_file() and (not page.is_relative_to(SITE) or page.is_relative_to(SITE / "pages")):

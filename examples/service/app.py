@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from service import Limits, OverloadedError, Service
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +29,8 @@ GRACE_S = 20  # how long a stop waits for answers that are being computed
 
 class Question(BaseModel):
     """The body of POST /answers: the inputs of one call, and the options that the model takes, such as top_k."""
+
+    model_config = ConfigDict(extra="forbid")
 
     inputs: Annotated[list[str | dict[str, Any]], Field(min_length=1)]
     options: dict[str, Any] = {}
@@ -96,6 +99,12 @@ def make_app(bundle: Path, limits: Limits) -> FastAPI:
     @app.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(app.state.service.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_body(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return JSONResponse({"error": f"{place}: {first['msg']}", "row": None}, status_code=422)
 
     @app.exception_handler(ft.InputError)
     async def wrong_input(_: Request, error: ft.InputError) -> JSONResponse:

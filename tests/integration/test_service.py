@@ -115,9 +115,16 @@ def test_what_the_model_refuses_is_422(server: Server, body: Any, words: str, ro
     assert words in found["error"]
 
 
-@pytest.mark.parametrize("raw", [b"{", b'{"inputs": []}', b'{"inputs": "louder"}', b"[]"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"{", b'{"inputs": []}', b'{"inputs": "louder"}', b"[]", b'{"inputs": ["louder"], "top_k": 2}'],
+)
 def test_a_body_that_is_no_call_is_422(server: Server, raw: bytes) -> None:
-    assert server.ask("POST", "/answers", raw=raw)[0] == 422
+    status, found = server.ask("POST", "/answers", raw=raw)
+
+    assert status == 422
+    assert found["error"].startswith("body")
+    assert found["row"] is None
 
 
 def test_a_body_that_is_too_large_is_413(server: Server) -> None:

@@ -27,15 +27,18 @@ OUTPUTS = {
 class Named(nn.Module):
     """A network whose arguments are the graph's inputs, and whose results are the named outputs."""
 
-    def __init__(self, network: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self, network: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...], *, half: bool
+    ) -> None:
         super().__init__()
-        self.network, self.inputs, self.outputs = network, inputs, outputs
+        self.network, self.inputs, self.outputs, self.half_outputs = network, inputs, outputs, half
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.inputs, given, strict=True))
         named.setdefault("attention_mask", torch.ones_like(given[0]))
         found = self.network(**named)
-        return (found,) if isinstance(found, Tensor) else tuple(found[name] for name in self.outputs)
+        values = (found,) if isinstance(found, Tensor) else tuple(found[name] for name in self.outputs)
+        return tuple(value.half() for value in values) if self.half_outputs else values
 
 
 def export(
@@ -47,6 +50,7 @@ def export(
     fixed: bool = False,
     dtype: torch.dtype = torch.int64,
     change: Callable[[nn.Module], None] | None = None,
+    half: bool = False,
 ) -> Path:
     """Export a checkpoint's network to ONNX with torch's exporter alone."""
     outputs, whole = OUTPUTS[task], find_task(task).load(checkpoint).model
@@ -56,7 +60,7 @@ def export(
     ones = torch.ones((2, 9), dtype=dtype)
     axes = {name: {0: "batch_size", 1: "sequence_length"} for name in inputs}
     torch.onnx.export(
-        Named(network, inputs, outputs),
+        Named(network, inputs, outputs, half=half),
         tuple(ones * (name != "token_type_ids") for name in inputs),
         file,
         input_names=list(inputs),
@@ -88,6 +92,53 @@ def test_a_faithful_export_passes(trained: TinyModels, task: str, tmp_path: Path
     assert report["examples"] > 0
     assert report["faults"] == []
     assert report["equal_weights"] is None or report["equal_weights"][0] == report["equal_weights"][1]
+
+
+def test_outputs_in_float16_are_read(trained: TinyModels, task: str, tmp_path: Path) -> None:
+    folder = trained[task]
+    file = export(run_of(folder), task, tmp_path / "model.onnx", half=True)
+
+    report = told("check", file, "--checkpoint", folder)
+
+    assert report["passed"], report
+    assert report["precision"] == "fp16"
+
+
+def test_a_model_folder_s_own_split_is_used(trained: TinyModels, tmp_path: Path) -> None:
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")
+
+    counts = {
+        split: told("check", file, "--checkpoint", folder, "--split", split)["examples"]
+        for split in ("test", "train")
+    }
+
+    assert counts == {"test": 36, "train": 120}
+    assert ftool("check", file, "--checkpoint", folder, "--split", "bogus").exit_code == 2
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_columns_are_not_ignored(trained: TinyModels, tmp_path: Path, inside: bool) -> None:
+    folder = trained[CLASSIFIER]
+    file = export(run_of(folder), CLASSIFIER, tmp_path / "model.onnx")
+
+    result = ftool(
+        "check", file, "--checkpoint", folder if inside else run_of(folder), "--label-column", "nonsense"
+    )
+
+    assert result.exit_code == 2
+    assert ("nonsense" if inside else "--data") in result.stderr
+
+
+def test_another_number_of_labels_names_the_checkpoint(trained: TinyModels, tmp_path: Path) -> None:
+    file = export(run_of(trained[CLASSIFIER]), CLASSIFIER, tmp_path / "model.onnx")
+    model = onnx.load(file)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
+    onnx.save(model, file)
+
+    report = told("check", file, "--checkpoint", trained[CLASSIFIER], status=1)
+
+    assert any("has 4 numbers, and the checkpoint gives 3" in fault for fault in report["faults"])
 
 
 def test_integers_of_32_bits_and_old_names_are_converted(trained: TinyModels, tmp_path: Path) -> None:

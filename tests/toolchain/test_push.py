@@ -30,6 +30,7 @@ class Hub:
     files: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     private: bool | None = None
+    was_public: bool = False  # before the push
     status: int = 200  # of every answer
 
 
@@ -44,7 +45,12 @@ class Handler(BaseHTTPRequestHandler):
         if "/tree/" in self.path:
             return self.answer(names)
         return self.answer(
-            {"id": "me/bank", "sha": "0" * 40, "siblings": [{"rfilename": one} for one in self.hub.files]}
+            {
+                "private": not self.hub.was_public,
+                "id": "me/bank",
+                "sha": "0" * 40,
+                "siblings": [{"rfilename": one} for one in self.hub.files],
+            }
         )
 
     def do_PUT(self) -> None:
@@ -192,3 +198,27 @@ def test_a_wrong_name_is_refused_before_anything_is_sent(exported: TinyModels, h
     assert result.exit_code == 2
     assert name in result.stderr
     assert hub.private is None
+
+
+def test_a_public_repository_is_not_taken_for_a_private_one(exported: TinyModels, hub: Hub) -> None:
+    hub.was_public = True
+
+    result = ftool("push", exported[CLASSIFIER], "--to", "me/bank", "--private")
+
+    assert result.exit_code == 2
+    assert "is public" in result.stderr
+    assert hub.files == {}
+
+
+def test_a_hub_that_can_not_be_reached_is_one_line(
+    exported: TinyModels, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+    result = ftool("push", exported[CLASSIFIER], "--to", "me/bank")
+
+    assert result.exit_code == 2
+    assert "me/bank can't be published" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import snapshot_download
+
 from ftool.bench.measure import settings_for
 from ftool.bench.report import BenchReport
 from ftool.bench.run import Placement, bench, bundle_engine, torch_engine
-from ftool.data.load import load_dataset
-from ftool.export import load_any
+from ftool.export import load_any, load_on_split
 from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
 from ftool_export.foreign.graph_check import GraphReport, check_graph
 from ftool_export.tolerances import MAX_DROP
@@ -22,8 +24,10 @@ class CheckSettings:
     """What an ONNX file is judged on.
 
     Attributes:
-        split: the split of the data.
-        data: where the labelled examples are; None for ftool's own texts.
+        split: the split of the recipe's data.
+        recipe: the recipe of a model folder, whose data is split as in its training; None for a checkpoint.
+        data: where other labelled examples are, all of which are used; None for those of the recipe, or for ftool's own
+            texts.
         facts: facts about the checkpoint that its files may lack, as for `ftool.export.export_any`.
         max_drop: the largest allowed loss of the main metric.
         against: bundles to time the file beside; None times nothing.
@@ -31,6 +35,7 @@ class CheckSettings:
     """
 
     split: str = "test"
+    recipe: Recipe | None = None
     data: DataSettings | None = None
     facts: Mapping[str, Any] | None = None
     max_drop: float = MAX_DROP
@@ -54,7 +59,7 @@ def check_onnx(
     Raises:
         FtoolError: file, checkpoint or data can't be read, the checkpoint is a generator, or an engine fails.
     """
-    loaded, examples = load_any(checkpoint, row, settings.data, settings.split, settings.facts or {})
+    loaded, examples = _load(checkpoint, row, settings)
     with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
         place = Path(folder) / file.stem
         place.mkdir()
@@ -65,18 +70,23 @@ def check_onnx(
         return report, timed.to_json()  # which reads the sizes of files in the folder
 
 
+def _load(checkpoint: str, row: Task, settings: CheckSettings) -> tuple[Any, Any]:
+    """Load the checkpoint, and the examples to compare it on."""
+    recipe = settings.recipe
+    if recipe is None or settings.data is not None:
+        return load_any(checkpoint, row, settings.data, settings.split, settings.facts or {})
+    loaded, fitted = load_on_split(checkpoint, recipe, settings.split, facts=settings.facts)
+    return loaded, row.examples(loaded, fitted, recipe)
+
+
 def _timed(
     file: Path, place: Path, checkpoint: str, row: Task, settings: CheckSettings, inputs: Sequence[Any]
 ) -> BenchReport:
     """Time the graph as the runtime runs it, beside torch and other bundles."""
     placement = Placement(threads=settings.threads)
     engines = [replace(bundle_engine(place, placement), name=file.name)]
-    if Path(checkpoint).is_dir():
-        engines.append(torch_engine(Path(checkpoint), placement, row.name))
+    run = Path(checkpoint) if Path(checkpoint).is_dir() else Path(snapshot_download(checkpoint))
+    engines.append(torch_engine(run, placement, row.name))
     for other in settings.against or ():
         engines.append(bundle_engine(other, placement, [engine.name for engine in engines]))
-    texts: Sequence[Any] = inputs
-    if settings.data is not None:
-        data = load_dataset(row.reader, settings.data, quiet=True)
-        texts = [*row.timed(data.split(settings.split), place)]
-    return bench(engines, texts, settings_for(row), task=row.name, split=settings.split)
+    return bench(engines, inputs, settings_for(row), task=row.name, split=settings.split)

@@ -1,15 +1,15 @@
 """Publish a bundle on the Hugging Face hub, with a model card that the hub understands."""
 
+import importlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ftool.errors import PublishError
-from ftool.recipe.recipe import Recipe
-from ftool.workspace import ModelFolder
 from ftool_export.bundle.card import Publication, model_card
 from ftool_export.bundle.writer import copy_bundle
 from ftool_runtime.bundle.manifest import Manifest
@@ -43,16 +43,6 @@ class PushReport:
         }
 
 
-def published_data(folder: Path) -> tuple[str, ...]:
-    """Return the hub id of the data of a model folder; nothing if the data is not from the hub."""
-    recipe = ModelFolder(folder).recipe
-    if not recipe.is_file():
-        return ()
-    path = Recipe.read(recipe).data.path
-    is_id = path.count("/") == 1 and ":" not in path and not path.startswith((".", "/", "~"))
-    return (path,) if is_id and not (folder / path).exists() else ()
-
-
 def push(
     bundle: Path,
     publication: Publication,
@@ -69,8 +59,8 @@ def push(
     Args:
         bundle: the folder. Every file must have the hash in its manifest.
         publication: where to, and what the model card says of it; the repository is created if it is missing.
-        private: whether a repository that is created is private.
-        revision: the branch to write to; None for main.
+        private: whether the repository is to be private: one that is created will be, one that exists must be.
+        revision: the branch to write to, which is created if it is missing; None for main.
         message: the message of the commit.
         dry_run: whether to send nothing.
 
@@ -123,9 +113,17 @@ def _send(folder: Path, repository: str, private: bool, revision: str | None, me
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
+    unreachable: tuple[type[Exception], ...] = (OSError, ValueError, *_transport_errors())
     api = HfApi(library_name="ftool")
     try:
         api.create_repo(repository, private=private, exist_ok=True)
+        if private and not api.model_info(repository).private:
+            raise PublishError(
+                f"{repository} exists and is public, so nothing was sent: make it private on the hub, or leave out "
+                "--private"
+            )
+        if revision is not None:
+            api.create_branch(repository, branch=revision, exist_ok=True)
         commit = api.upload_folder(
             repo_id=repository,
             folder_path=folder,
@@ -139,9 +137,15 @@ def _send(folder: Path, repository: str, private: bool, revision: str | None, me
         raise PublishError("HF_HUB_OFFLINE is set, so nothing is sent: unset it, or use --dry-run") from error
     except HfHubHTTPError as error:
         raise PublishError(f"the hub refuses {repository}: {_reason(error)}") from error
-    except (OSError, ValueError) as error:
+    except unreachable as error:
         raise PublishError(f"{repository} can't be published: {_reason(error)}") from error
     return str(commit.commit_url)
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of the HTTP client that huggingface_hub uses, which it does not wrap in its own."""
+    clients = [importlib.import_module(name) for name in ("httpx2", "httpx") if find_spec(name)]
+    return tuple(client.TransportError for client in clients)
 
 
 def _reason(error: Exception) -> str:

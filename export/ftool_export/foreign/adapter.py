@@ -80,6 +80,7 @@ def adapt(model: ir.Model, loaded: LoadedEncoder) -> GraphContract:
             _replace_input(graph, name, inputs[name])
     _sort_inputs(graph)
     output = _output(model, loaded)
+    _check_width(output, loaded)
     graph.outputs[:] = [_as_float(graph, output)]
     logits = graph.outputs[0]
     logits.name = OUTPUT
@@ -114,6 +115,15 @@ def _inputs(graph: ir.Graph, loaded: LoadedEncoder) -> dict[str, ir.Value]:
     if "input_ids" not in found:
         raise ExportError("the graph does not take input_ids; export it for tokenised texts")
     return found
+
+
+def _check_width(output: ir.Value, loaded: LoadedEncoder) -> None:
+    given = output.shape[len(output.shape) - 1] if output.shape is not None and len(output.shape) else None
+    if isinstance(given, int) and given != loaded.model.width:
+        raise ExportError(
+            f"the output {output.name} has {given} numbers, and the checkpoint gives {loaded.model.width}: name the "
+            "checkpoint that the file was exported from"
+        )
 
 
 def _check_axes(value: ir.Value) -> None:
@@ -165,7 +175,7 @@ def _output(model: ir.Model, loaded: LoadedEncoder) -> ir.Value:
             return outputs[_POOLED]
         hidden = next((outputs[name] for name in _HIDDEN if name in outputs), None)
         if hidden is not None:
-            return _pooled(model, hidden, loaded.model)
+            return _pooled(model, _as_float(graph, hidden), loaded.model)
     if OUTPUT in outputs:
         return outputs[OUTPUT]
     if len(outputs) == 1:
@@ -178,7 +188,7 @@ def _output(model: ir.Model, loaded: LoadedEncoder) -> ir.Value:
 def _stacked(model: ir.Model, values: list[ir.Value]) -> ir.Value:
     """Return float (batch, sequence, 2) from two values (batch, sequence)."""
     last = _axes(model, "spans.axis", -1)
-    wide = [_add(model.graph, "Unsqueeze", [value, last]) for value in values]
+    wide = [_add(model.graph, "Unsqueeze", [_as_float(model.graph, value), last]) for value in values]
     return _add(model.graph, "Concat", wide, axis=-1)
 
 
@@ -218,7 +228,7 @@ def _mean(model: ir.Model, hidden: ir.Value) -> ir.Value:
     mask = next((value for value in graph.inputs if value.name == "attention_mask"), None)
     if mask is None:
         raise ExportError("the graph takes no attention_mask, which the mean of its token vectors needs")
-    weights = _add(graph, "Cast", [mask], to=int(hidden.dtype or ir.DataType.FLOAT))
+    weights = _add(graph, "Cast", [mask], to=int(ir.DataType.FLOAT))
     weights = _add(graph, "Unsqueeze", [weights, _axes(model, "pooling.last", -1)])
     tokens = _axes(model, "pooling.tokens", 1)
     total = _add(graph, "ReduceSum", [_add(graph, "Mul", [hidden, weights]), tokens], keepdims=0)
@@ -240,7 +250,7 @@ def _as_float(graph: ir.Graph, value: ir.Value) -> ir.Value:
 
 
 def _add(graph: ir.Graph, operator: str, inputs: list[ir.Value], **attributes: Any) -> ir.Value:
-    """Append a node to the graph, and return its output."""
+    """Append a node whose output is float32 to the graph, and return the output."""
     node = ir.node(operator, inputs, attributes, name=f"adapted/{operator}_{graph.num_nodes()}")
     value = node.outputs[0]
     value.name, value.dtype = f"{node.name}.out", ir.DataType.FLOAT

@@ -165,7 +165,14 @@ def _judged(
             "a text's answer depends on the other texts of its batch, as with one activation scale for the whole "
             "batch: run texts one at a time, or quantise with a scale per row",
         )
-    return replace(report, faults=faults, checks=tuple(checks), metric=metric, found=found)
+    remarks = report.remarks
+    same = report.facts.equal_weights
+    if same and same[0] == same[1] and found.comparison.agreement < limit.agreement:
+        remarks += (
+            "all its large matrices are the checkpoint's, so it may pool tokens or end in another head than the "
+            "checkpoint; ftool's run/ holds both beside the encoder: docs/fine-tuning.md, Loading run/ without ftool",
+        )
+    return replace(report, faults=faults, remarks=remarks, checks=tuple(checks), metric=metric, found=found)
 
 
 def _failed_probes(graphs: Graphs, *, quantized: bool) -> tuple[str, ...]:
@@ -176,7 +183,7 @@ def _failed_probes(graphs: Graphs, *, quantized: bool) -> tuple[str, ...]:
             check_answers("adapt", graphs.models, [probe], quantized=quantized)
         except GuardError as error:
             failed.append(str(error).partition(": ")[2])
-    return tuple(failed)
+    return tuple(dict.fromkeys(failed))
 
 
 def _missing_inputs(graphs: Graphs, loaded: LoadedEncoder, inputs: Sequence[Any]) -> tuple[str, ...]:

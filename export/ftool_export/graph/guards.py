@@ -134,8 +134,10 @@ def _run(stage: str, sessions: Sessions, probe: Probe) -> NDArray[np.float32]:
     except (state.Fail, state.InvalidArgument, state.RuntimeException, state.NotImplemented) as error:
         reason = " ".join(str(error).split())
         raise GuardError(stage, f"the graph can't run {probe.name}: {reason}") from error
-    if outputs.shape != probe.outputs.shape or not np.isfinite(outputs[probe.kept]).all():
-        raise GuardError(stage, f"{probe.name}: the outputs are not finite numbers {probe.outputs.shape}")
+    if outputs.shape != probe.outputs.shape:
+        raise GuardError(stage, f"{probe.name}: {outputs.shape} outputs instead of {probe.outputs.shape}")
+    if not np.isfinite(outputs[probe.kept]).all():
+        raise GuardError(stage, f"{probe.name}: the outputs are not finite numbers")
     return outputs
 
 

@@ -127,17 +127,7 @@ class KnowledgeBase:
                 opened without an embedder.
             ClosedError: after `close()`.
         """
-        mode = self._checked(question, k, mode)
-        vector = self._embed(question) if mode != "bm25" else None
-        k = int(k)  # SQLite does not accept numpy integers
-        depth = max(_DEPTH, k)
-        count = k if self._reranker is None else max(_RERANKED, k)
-        with self._reading() as (connection, meta):
-            words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
-            near = self._vectors.rank(connection, vector, depth, meta.changes) if vector is not None else []
-            ranked = fuse(words, near, depth)[:count] if mode == "fused" else (words or near)[:count]
-            found = passages_of(connection, ranked, words, near)
-        return self._reranked(question, found)[:k]
+        return self._reranked(question, self._candidates(question, k, mode))[: int(k)]
 
     def ask(
         self, question: str, k: int = 5, *, mode: Mode | None = None, min_score: float | None = None
@@ -146,7 +136,8 @@ class KnowledgeBase:
 
         The result's `text` is None if the passages contain no answer or there is no reader. If even the best passage
         scores too low, nothing fits the question: the result has no passages, and its `best_score` is that score. Other
-        passages that score too low are read, but left out of the result unless the answer is in them.
+        passages that score too low are read, but left out of the result unless the answer is in them, or a reranker has
+        chosen them.
 
         Args:
             question: any text.
@@ -164,12 +155,15 @@ class KnowledgeBase:
             raise InputError(f"min_score must be a number, got {min_score!r}")
         if min_score is not None and not 0 <= min_score <= 1:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}")
-        passages = self.search(question, k, mode=mode)
+        candidates = self._candidates(question, k, mode)
         least = self._least(min_score, mode or self.mode)
-        best = max((passage.score for passage in passages), default=None)
+        best = candidates[0].score if candidates else None
         if best is not None and least and best < least:
             return nothing_found(question, best, read=self._reader is not None)
-        answer = read_passages(self._reader, question, passages)
+        passages = self._reranked(question, candidates)[: int(k)]
+        answer = replace(read_passages(self._reader, question, passages), best_score=best)
+        if self._reranker is not None:
+            return answer  # its order says which passages fit
         fitting = (one for one in passages if not least or one.score >= least or answer.is_in(one))
         return replace(answer, passages=tuple(fitting))
 
@@ -257,11 +251,30 @@ class KnowledgeBase:
                 min_score = least_score(sizes(connection)["passages"])
         return float(min_score) if mode == "fused" else min_score / MEANING_WEIGHT
 
+    def _candidates(self, question: str, k: int, mode: Mode | None) -> list[Passage]:
+        """Return the best passages of the search: `k`, or as many as a reranker reads."""
+        mode = self._checked(question, k, mode)
+        vector = self._embed(question) if mode != "bm25" else None
+        k = int(k)  # SQLite does not accept numpy integers
+        depth = max(_DEPTH, k)
+        count = k if self._reranker is None else max(_RERANKED, k)
+        with self._reading() as (connection, meta):
+            words = rank_by_words(connection, question, depth) if mode != "embeddings" else []
+            near = self._vectors.rank(connection, vector, depth, meta.changes) if vector is not None else []
+            ranked = fuse(words, near, depth)[:count] if mode == "fused" else (words or near)[:count]
+            return passages_of(connection, ranked, words, near)
+
     def _reranked(self, question: str, passages: list[Passage]) -> list[Passage]:
         """Return the passages in the order of the reranker's scores; unchanged without a reranker."""
         if self._reranker is None or not passages:
             return passages
-        scores = self._reranker([(question, passage.text) for passage in passages])
+        given = self._reranker([(question, passage.text) for passage in passages])
+        try:
+            scores = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the reranker's scores are not numbers: {error}") from error
+        if scores.shape != (len(passages),):
+            raise InputError(f"the reranker gave scores {scores.shape} for {len(passages)} passages")
         if not np.isfinite(scores).all():
             raise InputError("the reranker's score of a passage is nan or infinity")
         scored = [

@@ -12,7 +12,7 @@ def read_passages(reader: Reader | None, question: str, passages: Sequence[Passa
 
     Without a reader, or if no passage contains an answer, the result's text is None.
     """
-    best = max((passage.score for passage in passages), default=None)
+    best = passages[0].score if passages else None
     nothing = nothing_found(question, best, read=reader is not None, passages=tuple(passages))
     if reader is None or not passages:
         return nothing

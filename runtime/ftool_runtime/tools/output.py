@@ -195,7 +195,7 @@ def ask(options: argparse.Namespace, **loading: Any) -> "FoundAnswer":
         options.knowledge_base,
         embedder=embedder,
         reader=chosen(options.reader),
-        reranker=options.reranker,
+        reranker=None if options.reranker == NONE else options.reranker,
         exact=options.exact,
         **loading,
     ) as base:

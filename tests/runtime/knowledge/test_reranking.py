@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.helpers.finding_reader import FindingReader
@@ -66,6 +67,28 @@ def test_the_reader_reads_the_reranked_passages(write_base: Writer) -> None:
 
     assert answer.text == "thirty days"
     assert [passage.document for passage in answer.passages] == ["keeping.md"]
+
+
+def test_whether_anything_fits_is_decided_before_the_order_changes(write_base: Writer, embedder: Any) -> None:
+    path = write_base(DOCUMENTS, embedder)
+    with KnowledgeBase.open(path, embedder=embedder) as plain:
+        best, *_, last = plain.search(QUESTION)
+    between = (best.score + last.score) / 2
+    reranker = Preferring(last.text)
+    with KnowledgeBase.open(path, embedder=embedder, reranker=reranker) as base:
+        answer = base.ask(QUESTION, k=1, min_score=between)
+
+    assert [passage.text for passage in answer.passages] == [last.text]
+    assert answer.best_score == best.score
+
+
+@pytest.mark.parametrize("scores", [[1.0], [[1.0]] * 4, ["a"] * 4, [None] * 4, 1.0])
+def test_scores_of_another_form_are_refused(write_base: Writer, scores: Any) -> None:
+    with (
+        KnowledgeBase.open(write_base(DOCUMENTS), reranker=lambda _: scores) as base,
+        pytest.raises(InputError, match="the reranker"),
+    ):
+        base.search(QUESTION)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])

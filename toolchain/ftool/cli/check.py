@@ -1,5 +1,6 @@
 """`ftool check`: judge an ONNX file that another tool exported."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,10 @@ def _subject(
     if model.recipe.is_file():
         recipe = Recipe.read(model.recipe)
         checkpoint = str(model.require_run())
+        if data.path is None:
+            recipe = replace(recipe, data=data.apply(recipe.data))
+    elif data != DataFlags() and data.path is None:
+        raise click.UsageError("columns and labels are those of --data; name it")
     task = task or (recipe.task if recipe else task_of(checkpoint))
     if task is None:
         raise click.UsageError(f"{checkpoint} does not name its task; give it with --task")
@@ -106,7 +111,8 @@ def _subject(
         task,
         CheckSettings(
             split=split,
-            data=data.apply(None) if data.path else (recipe.data if recipe else None),
+            recipe=recipe,
+            data=data.apply(recipe.data if recipe else None) if data.path else None,
             facts=checkpoint_facts(data, **facts),
             max_drop=MAX_DROP if max_drop is None else max_drop,
             against=against if timed or against else None,

@@ -1,6 +1,5 @@
 """`ftool push`: publish a bundle on the Hugging Face hub."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--dataset", "datasets", multiple=True, metavar="HUB_ID",
-    help="The data that the model was trained on; by default that of the recipe, if it is on the hub; can be repeated.",
+    help="Hub id of the data that the model was trained on; can be repeated.",
 )  # fmt: skip
-@click.option("--private", is_flag=True, help="Create the repository as a private one.")
+@click.option("--private", is_flag=True, help="Create the repository as a private one; refuse a public one.")
 @click.option("--revision", metavar="BRANCH", help="The branch to write to; main by default.")
 @click.option("--message", default="Publish with ftool", show_default=True, help="The commit's message.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; print the model card and the files.")
@@ -52,7 +51,6 @@ def push(
     \b
     ftool push models/bank --to my-name/bank --language en --dry-run
     """
-    from ftool.push import published_data
     from ftool.push import push as send
     from ftool.workspace import ModelFolder
     from ftool_export.bundle.card import Publication
@@ -60,8 +58,6 @@ def push(
     model = ModelFolder.around(folder)
     bundle = folder if model is None else model.require_bundle()
     publication = Publication(repository=repository, languages=languages, datasets=datasets)
-    if not datasets and model is not None:
-        publication = replace(publication, datasets=published_data(model.path))
     report = send(bundle, publication, private=private, revision=revision, message=message, dry_run=dry_run)
     echo_report(report.to_json, lambda: _report_text(report), as_json=as_json)
 

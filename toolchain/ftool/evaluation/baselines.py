@@ -154,7 +154,7 @@ class BaselineReport:
             known = {1: "the baseline", 2: "both baselines"}
             others = known.get(len(self.baselines), "all baselines")
             if any(one.advantage is None for one in self.baselines.values()):
-                return f"This model scores higher than {others}; only training tells whether by chance."
+                return f"This model scores higher than {others}; whether by chance is told by `ftool train` alone."
             return f"This model beats {others}."
         worst = self.unbeaten[0]
         if self.model.value == worst.score.value == 1.0:

@@ -25,7 +25,7 @@ def quality(facts: FolderFacts) -> Section | None:
         "quality",
         found=found,
         chart=_chart(facts, found, baselines) if found else "",
-        verdict=baselines["verdict"] if baselines else "",
+        verdict=_verdict(baselines, of_run=run is not None and "baselines" in run) if baselines else "",
         table=_table(facts, found) if found else "",
         others=_others(facts),
         missing=list(_missing(facts, run, bundle)),
@@ -33,6 +33,12 @@ def quality(facts: FolderFacts) -> Section | None:
         again=facts.command("evaluate"),
     )
     return Section(anchor="quality", title="Quality", body=body)
+
+
+def _verdict(baselines: Mapping[str, Any], *, of_run: bool) -> str:
+    """Return the verdict of the comparison with simple models, which names PyTorch if it is about run/."""
+    verdict = str(baselines["verdict"])
+    return verdict.replace("This model", "This model in PyTorch", 1) if of_run else verdict
 
 
 def value_with_interval(found: Found, metric: str) -> tuple[float | None, float | None, float | None]:
