@@ -328,7 +328,7 @@ def test_the_same_answers_get_the_stored_verdict_and_others_no_difference() -> N
         averaged({"accuracy": np.array([0] * 2 + [1] * 48)}, main="accuracy", shares=("accuracy",)),
     )
     assert better.verdict() == (
-        "This model scores higher than the baseline; only training tells whether by chance."
+        "This model scores higher than the baseline; whether by chance is told by `ftool train` alone."
     )
 
 
