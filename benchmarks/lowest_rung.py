@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.commands import ftool, write_result
-from benchmarks.peers.engine import PLACE, write_training_texts
+from benchmarks.environments import PLACE
+from benchmarks.peers.engine import write_training_texts
 from benchmarks.peers.rows import MODEL2VEC
 from benchmarks.shrinking import compared, right
 from ftool.bases import resolve_base
