@@ -3,9 +3,8 @@
 import importlib
 import pkgutil
 
-import pytest
-
 import benchmarks
+import pytest
 
 _WORKERS = "benchmarks.peers.workers"  # each runs in the environment of another engine
 MODULES = [
