@@ -51,6 +51,7 @@ test-runtime: $(INSTALLED)
 # Bundles in other libraries, each in an environment of its own; writes the table of docs/ecosystem.md. Needs Node.js and Chromium.
 test-ecosystem: $(INSTALLED)
 	$(BIN)/python -m tests.ecosystem
+	$(BIN)/python -m tests.ecosystem.cards
 	$(BIN)/python -m tests.ecosystem.browser
 
 check: $(INSTALLED)

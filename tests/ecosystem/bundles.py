@@ -18,7 +18,7 @@ def bundle(name: str, work: Path) -> Path:
     folder = work.absolute() / name / "bundle"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _BUNDLES[name](folder)
+        BUNDLES[name](folder)
     return folder
 
 
@@ -53,6 +53,13 @@ def _tagger(folder: Path) -> None:
         folder, AutoModelForTokenClassification, id2label=names, label2id={v: k for k, v in names.items()}
     )
     _exported(folder, "token-classification")
+
+
+def _tagger_for_ftool(folder: Path) -> None:
+    """Export the checkpoint of the bundle "tagger" once more, in the default layout."""
+    source = bundle("tagger", folder.parent.parent).parent / "checkpoint"
+    drift = ("--allow-drift",)
+    ftool("export", "--checkpoint", source, "--task", "token-classification", *drift, "-o", folder)
 
 
 def _reader(folder: Path) -> None:
@@ -121,10 +128,11 @@ def _dates(folder: Path) -> None:
     ftool("export", folder.parent, *_STANDARD, "--allow-drift")
 
 
-_BUNDLES: Final[dict[str, Callable[[Path], None]]] = {
+BUNDLES: Final[dict[str, Callable[[Path], None]]] = {
     "intents": _classifier,
     "intents-standard": _standard_classifier,
     "tagger": _tagger,
+    "tagger-ftool": _tagger_for_ftool,
     "reader": _reader,
     "minilm": _embedder,
     "gpt2": _decoder("scratch:gpt2-mini"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ftool_export.bundle.how_to_run import snippets
 from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
 
@@ -47,7 +48,8 @@ def model_card(manifest: Manifest, publication: Publication | None = None) -> st
         same=_same_answers(manifest),
         difference=_difference(manifest),
         precision=summary_of(manifest),
-        repository=publication.repository,
+        snippets=list(snippets(manifest, publication.repository)),
+        only_here=_only_in_ftool_runtime(manifest),
         can_decline=questions is not None and questions.no_answer_threshold is not None,
         text=escape_text,
         code=code_span,
@@ -120,6 +122,23 @@ def _same_answers(manifest: Manifest) -> str:
     if manifest.embedding is not None:
         return "found the same nearest text for"
     return "gave the same labels to" if manifest.has_labels else "gave the same answers to"
+
+
+def _only_in_ftool_runtime(manifest: Manifest) -> list[str]:
+    """Return the parts of the model's answers that no other program computes."""
+    windows = manifest.questions is not None or manifest.entities is not None
+    known = (
+        (manifest.thresholds is not None, "the labels' thresholds"),
+        (manifest.none_below is not None, '"none of these"'),
+        (windows, "windows over long texts"),
+        (
+            manifest.questions is not None and manifest.questions.no_answer_threshold is not None,
+            '"no answer"',
+        ),
+        (manifest.embedding is not None and bool(manifest.embedding.prompts), "prompts before texts"),
+        (manifest.generation is not None, "streams and chats"),
+    )
+    return [name for applies, name in known if applies]
 
 
 def _difference(manifest: Manifest) -> str:
