@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from tests.helpers.cli import told
 
 import ftool
 from ftool.evaluation.metrics import classification
+from ftool.evaluation.records import read_evaluations
 from ftool.start_model import by_path, new_folder, start_model
+from ftool.workspace import ModelFolder
 from ftool_runtime.models.classifier import TextClassifier
 
 HEAVY = ("torch", "transformers", "numpy", "pandas", "pyarrow", "onnxruntime", "datasets", "click")
@@ -124,6 +127,20 @@ def test_a_bundle_is_timed_and_the_report_written(run: ftool.Run, bundle: ftool.
     assert alone.split == "golden"
     with pytest.raises(ftool.InputError, match="round is not a setting of a benchmark; did you mean rounds"):
         bundle.bench(round=1)
+
+
+def test_evaluations_are_kept_for_the_report(run: ftool.Run, topics: Path, tmp_path: Path) -> None:
+    copied = ftool.open(shutil.copytree(run.folder, tmp_path / "model"))
+    shutil.rmtree(copied.folder / "reports")
+    found = copied.evaluate(by=["label"])
+    copied.evaluate(frames(topics)["validation"])
+    kept = {
+        one["data"]: one for one in read_evaluations(ModelFolder(copied.folder))
+    }  # of the recipe's data, and of rows in memory
+    assert set(kept) == {None, "DataFrame"}
+    assert kept[None]["metrics"] == found.metrics
+    assert "label" in kept[None]["slices"]
+    assert kept[None]["confusions"]["counted"] == "examples"
 
 
 def test_other_rows_are_measured_with_their_own_columns(run: ftool.Run, topics: Path) -> None:

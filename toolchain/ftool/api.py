@@ -137,6 +137,8 @@ class Run:
     ) -> "Evaluation":
         """Measure the trained model, in torch, or its bundle, in the runtime, on labelled data.
 
+        What was measured is kept in reports/evaluations/ of the model folder, for `ftool report`.
+
         Args:
             data: a path or rows in memory, as for `train`; None for the recipe's data.
             on: "run" or "bundle".
@@ -148,11 +150,14 @@ class Run:
         Raises FtoolError if the model or the data can't be read, or a column is missing.
         """
         from ftool.evaluation.evaluate import evaluate
+        from ftool.evaluation.records import keep_evaluation
 
         source = _source(data, self.recipe.data, columns)
-        return evaluate(
+        report = evaluate(
             self.folder, self.recipe, on=on, data=source, split=split, by=tuple(by), mistakes=mistakes
         )
+        keep_evaluation(ModelFolder(self.folder), report, None if source is None else source.path)
+        return report
 
     def predict(self, inputs: Any, **options: Any) -> Any:
         """Answer inputs with the exported bundle; see `Bundle.predict`. Raises ModelFolderError if there is none."""

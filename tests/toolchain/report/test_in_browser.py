@@ -117,3 +117,20 @@ def test_it_can_be_printed(chromium: Chromium, page: Path, tmp_path: Path) -> No
     text = " ".join(page.extract_text() for page in pages)
     assert 2 <= len(pages) <= 15
     assert "Machine and versions" in text
+
+
+def test_the_ladder_fits_on_a_phone(chromium: Chromium, page: Path) -> None:
+    chromium.open(page, PHONE)
+    box = "document.querySelector('#ladder .scroll')"
+    assert chromium.ask(f"{box}.scrollWidth <= {box}.clientWidth")
+    text = chromium.ask(f"{box}.innerText")
+    assert "int8-4bit-embeddings" in text
+    assert "kept, but slower" in text
+    # every figure stands below the name of its column
+    assert chromium.ask(
+        f"[...{box}.querySelectorAll('tr.chosen td[data-name]')].map(one => one.dataset.name)"
+    ) == ["accuracy", "lost", "at most (95%)", "ms", "faster", "MB", "texts/s"]
+    assert chromium.ask(
+        f"[...{box}.querySelectorAll('td[data-name]')].every(one => "
+        "getComputedStyle(one, '::before').content.includes(one.dataset.name))"
+    )

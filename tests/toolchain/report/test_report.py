@@ -140,6 +140,32 @@ def test_a_generator_has_its_wrong_answers_on_the_page(trained: TinyModels, tmp_
     assert "Calibration" not in page.text  # a written text has no confidence
 
 
+def test_an_embedder_has_the_queries_that_find_another_passage_on_the_page(
+    trained: TinyModels, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained["feature-extraction"], tmp_path / "model"))
+    wrong = json.loads((ModelFolder(folder).evaluations / "run-test.json").read_text())["wrong"]
+    assert wrong["total"]  # the tiny model finds few
+    page = report(folder)
+    assert f"{wrong['total']} queries find another passage first" in page.text
+    first = wrong["found"][0]
+    assert f"rank of the right passage {first['confidence']}" in page.text
+    assert first["text"] in page.text
+    assert first["labels"][0] in page.text
+    assert first["answer"][0] in page.text
+
+
+def test_commands_in_a_verdict_are_code(model: Path) -> None:
+    file = ModelFolder(model).evaluations / "bundle-test.json"
+    found = json.loads(file.read_text())
+    found["baselines"]["verdict"] = "Next: read `ftool data <x>` first."
+    file.write_text(json.dumps(found))
+    (ModelFolder(model).evaluations / "run-test.json").unlink()
+    (ModelFolder(model).run / "metrics.json").write_text("{}")
+    path = Path(told("report", model)["report"])
+    assert "Next: read <code>ftool data &lt;x&gt;</code> first." in path.read_text(encoding="utf-8")
+
+
 def test_a_report_loads_no_model_library(measured: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ftool.report.write import write_report\n"

@@ -57,7 +57,7 @@ class Doubt:
         labels: the example's labels in the data.
         answer: the model's labels.
         confidence: the probability that the model gives its answer; of several labels, the surest that is wrong.
-            Of a written text, see `WrongAnswers.measure`.
+            Of other answers than labels, see `WrongAnswers.measure`.
     """
 
     split: str
@@ -88,12 +88,16 @@ class WrongAnswers:
         measure: what `Doubt.confidence` is, such as "confidence".
         total: the number of all wrong answers.
         found: the first of them.
+        what: what is counted as wrong, as the rest of a sentence that begins with `total`.
+        share: whether `Doubt.confidence` is a share, to be shown in percent.
     """
 
     order: str
     measure: str
     total: int
     found: Sequence[Doubt]
+    what: str = "answers hold a mistake"
+    share: bool = True
 
     @classmethod
     def of(cls, mistakes: "Mistakes") -> Self:
@@ -108,6 +112,8 @@ class WrongAnswers:
         return {
             "order": self.order,
             "measure": self.measure,
+            "what": self.what,
+            "share": self.share,
             "total": self.total,
             "found": [one.to_json() for one in self.found],
         }

@@ -12,6 +12,7 @@ from ftool.evaluation.results import METRIC_NAMES, OF
 _TEXT: Final = 600  # characters of a text to read
 _FLAG: Final = re.compile(r"--[a-z-]+")
 _BREAK: Final = re.compile(r"([_/-])(?=\w)")
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def score(value: float | None) -> str:
@@ -76,6 +77,11 @@ def with_flags(text: str) -> Markup:
     return Markup(_FLAG.sub(r'<span class="flag">\g<0></span>', str(escape(text))))
 
 
+def with_code(text: str) -> Markup:
+    """Return a text as HTML in which what stands between backticks, such as a command, is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "score": score,
     "percent": percent,
@@ -87,4 +93,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "excerpt": excerpt,
     "breakable": breakable,
     "with_flags": with_flags,
+    "with_code": with_code,
 }

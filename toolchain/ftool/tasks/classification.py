@@ -18,7 +18,7 @@ from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setf
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
     from ftool.evaluation.metrics.calibration import Reliability
-    from ftool.evaluation.mistakes import LabelErrors, Mistakes
+    from ftool.evaluation.mistakes import LabelErrors, Mistakes, WrongAnswers
     from ftool.evaluation.open_model import OpenModel
     from ftool.evaluation.results import Measurements
 
@@ -118,6 +118,7 @@ def _measure(model: "OpenModel", split: Split[LabelledText], thresholds: Any = N
         intervals=intervals,
         predictions=partial(_predictions, logits, split, facts),
         mistakes=None if facts.regression else partial(_mistakes, logits, targets, split, facts),
+        wrong=partial(_wrong_numbers, logits, split, facts) if facts.regression else None,
         reliability=None if facts.regression else partial(_reliability, logits, targets, facts),
         thresholds=_thresholds(facts),
     )
@@ -188,6 +189,12 @@ def _mistakes(
         score=partial(main_score, targets=targets, metric=metric, **kind),
         **kind,
     )
+
+
+def _wrong_numbers(logits: Any, split: Split[LabelledText], facts: Any, name: str) -> "WrongAnswers":
+    from ftool.evaluation.wrong_numbers import find_wrong_numbers
+
+    return find_wrong_numbers(split.examples, logits, facts.labels, split=name)
 
 
 def _label_errors(data: Dataset[LabelledText], recipe: Sections) -> "LabelErrors":

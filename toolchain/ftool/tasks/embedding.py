@@ -84,6 +84,7 @@ def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
         texts_to_embed,
     )
     from ftool.evaluation.results import Measurements
+    from ftool.evaluation.wrong_numbers import find_wrong_neighbours
 
     vectors = [model.model(texts, kind=kind) for kind, texts in texts_to_embed(split)]
     similarity = model.facts.embedding.similarity
@@ -91,6 +92,7 @@ def _measure(model: "OpenModel", split: Split[SimilarPair]) -> "Measurements":
         metrics=embedding_metrics(split, vectors, similarity),
         statistics=partial(embedding_statistics, split, vectors, similarity),
         predictions=partial(embedding_predictions, split, vectors, similarity),
+        wrong=partial(find_wrong_neighbours, split, vectors, similarity),
     )
 
 

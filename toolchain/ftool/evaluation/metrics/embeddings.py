@@ -1,6 +1,6 @@
 """Metrics of embedders, computed only from vectors, so that run/ and bundle/ are measured in the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,13 +103,20 @@ def best_of(queries: Any, corpus: Any, count: int) -> NDArray[np.int64]:
     """
     count = min(count, corpus.shape[0])
     found = np.empty((queries.shape[0], count), dtype=np.int64)
-    for start in range(0, queries.shape[0], _QUERIES_AT_ONCE):
-        block = slice(start, start + _QUERIES_AT_ONCE)
-        similarities = queries[block] @ corpus.T  # (queries, corpus)
-        if issparse(similarities):
-            similarities = similarities.toarray()
-        found[block] = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
+    for start, similarities in similarity_blocks(queries, corpus):
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
+        found[start : start + len(best)] = best
     return found
+
+
+def similarity_blocks(queries: Any, corpus: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the first query of each block of queries, and its similarities to all passages, (queries, corpus).
+
+    `queries` and `corpus` are vectors, dense or sparse, whose dot products are similarities.
+    """
+    for start in range(0, queries.shape[0], _QUERIES_AT_ONCE):
+        similarities = queries[start : start + _QUERIES_AT_ONCE] @ corpus.T
+        yield start, similarities.toarray() if issparse(similarities) else similarities
 
 
 def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:

@@ -42,9 +42,8 @@ def ladder_picture(frontier: Frontier) -> Section:
         notes=frontier["notes"],
         rows=[_row(frontier, one, place) for place, one in numbered],
         reference=score(frontier["reference"]["value"]),
-        unit="ms a token" if frontier["latency_of"] == "token" else "ms",
+        columns=_columns(frontier),
         baselines=[(one["title"], score(one["value"])) for one in frontier["baselines"]],
-        confidence=f"{frontier['limits']['confidence']:.0%}",
     )
     return Section(anchor="ladder", title="Accuracy against speed", body=body)
 
@@ -79,8 +78,7 @@ def _chart(frontier: Frontier, numbered: Sequence[tuple[int, Mapping[str, Any]]]
         if one["value"] >= _lowest(frontier)
     ]
     dots = [_dot(frontier, one) for _, one in timed]
-    unit = "ms a token" if frontier["latency_of"] == "token" else "ms"
-    x = Axis.log([dot.x for dot in dots], title=f"latency ({unit}, logarithmic)")
+    x = Axis.log([dot.x for dot in dots], title=f"latency ({_unit(frontier)}, logarithmic)")
     heights = [end for dot in dots for end in (dot.y, dot.low, dot.high) if end is not None]
     y = Axis.linear([*heights, *(rule.y for rule in rules)], title=metric_name(frontier["metric"]))
     chosen = [(f"{one['name']} (chosen)", _CHOSEN) for _, one in timed if _chosen(frontier, one)]
@@ -189,6 +187,16 @@ def _cost(box: Box, others: Sequence[Box], width: float) -> float:
     )
     outside = max(0.0, -left) + max(0.0, right - width - 12) + max(0.0, -top) + max(0.0, bottom - _HEIGHT)
     return shared + 40 * outside
+
+
+def _columns(frontier: Frontier) -> list[str]:
+    """Return the names of the columns of figures; `_row` has a cell for each."""
+    most = f"at most ({frontier['limits']['confidence']:.0%})"
+    return [metric_name(frontier["metric"]), "lost", most, _unit(frontier), "faster", "MB", "texts/s"]
+
+
+def _unit(frontier: Frontier) -> str:
+    return "ms a token" if frontier["latency_of"] == "token" else "ms"
 
 
 def _row(frontier: Frontier, one: Mapping[str, Any], place: int) -> dict[str, Any]:

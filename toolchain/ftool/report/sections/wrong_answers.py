@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ftool.report.figures import percent
+from ftool.report.figures import count, percent
 from ftool.report.folder_facts import FolderFacts
 from ftool.report.html_page import Section, fill
 
@@ -24,7 +24,11 @@ def wrong_answers(facts: FolderFacts, *, texts: bool = True) -> Section | None:
         split=found["split"],
         examples=found["examples"],
         wrong=wrong,
-        cards_shown=[_card(one, wrong["measure"]) for one in distinct(wrong["found"])[:_SHOWN]],
+        what=wrong.get("what", "answers hold a mistake"),
+        cards_shown=[
+            _card(one, wrong["measure"], share=wrong.get("share", True))
+            for one in distinct(wrong["found"])[:_SHOWN]
+        ],
         errors=errors,
         doubts=[_card(one, "confidence") for one in distinct(errors["shown"])[:_SHOWN]] if errors else [],
         checked=_checked(errors) if errors else "",
@@ -38,12 +42,13 @@ def distinct(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list(reversed(seen.values()))
 
 
-def _card(one: Mapping[str, Any], measure: str) -> dict[str, Any]:
+def _card(one: Mapping[str, Any], measure: str, *, share: bool = True) -> dict[str, Any]:
+    value = percent(one["confidence"]) if share else count(one["confidence"])
     return {
         "text": one["text"],
         "right": ", ".join(one["labels"]) or _NOTHING,
         "answer": ", ".join(one["answer"]) or _NOTHING,
-        "score": f"{measure} {percent(one['confidence'])}",
+        "score": f"{measure} {value}",
         "where": f"{one['split']}, row {one['row']}",
     }
 
