@@ -47,7 +47,7 @@ def main() -> None:
             (here / "folder").symlink_to(folder)
             for snippet in snippets(ft.Manifest.read(folder)):
                 done = run(snippet, Path(place), options.environments)
-                good = done.returncode == 0 and (label in done.stdout if label else bool(done.stdout.strip()))
+                good = done.returncode == 0 and (label in done.stdout if label else bool(done.stdout))
                 failed += not good
                 print(f"{name}, {snippet.program}: {'runs' if good else 'FAILED'}", flush=True)
                 if not good:
