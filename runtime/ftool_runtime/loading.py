@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ftool_runtime.models.classifier import TextClassifier
     from ftool_runtime.models.embedder import Embedder
     from ftool_runtime.models.reader import Reader
+    from ftool_runtime.models.regressor import TextRegressor
     from ftool_runtime.models.seq2seq_generator import Seq2SeqGenerator
     from ftool_runtime.models.tagger import TokenTagger
     from ftool_runtime.models.text_generator import TextGenerator
@@ -53,6 +54,17 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
 ) -> "TextClassifier": ...
+
+
+@overload
+def load(
+    folder: Path | str,
+    *,
+    task: Literal["text-ranking"],
+    device: Device = "cpu",
+    threads: int | None = None,
+    profile: Profile = "desktop",
+) -> "TextRegressor": ...
 
 
 @overload

@@ -55,6 +55,12 @@ TINY_MODELS = {
         learnt=("mrr_at_10", 0),
         max_drop=0.5,
     ),
+    "text-ranking": TinyModel(
+        data="judged",
+        recipe={"train.epochs": 4, "train.learning_rate": 5e-3, "train.batch_size": 16},
+        learnt=("mrr_at_10", 0.8),
+        max_drop=0.5,
+    ),
     # number words to numerals, mostly
     "translation": TinyModel(
         data="numbers",

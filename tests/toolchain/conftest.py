@@ -184,6 +184,28 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Queries with four documents each, of which the one that names a topic of the first four is relevant."""
+    folder = tmp_path_factory.mktemp("judged")
+    rng = random.Random(7)
+    for name, count in (("train", 60), ("validation", 20), ("test", 20)):
+        rows = []
+        for number in range(count):
+            query = f"{said([], rng)} {number}"
+            words = [rng.choice(TOPICS[:4]), *rng.choices(TOPICS[4:], k=3)]
+            rows += [
+                {
+                    "query": query,
+                    "document": said([word], rng),
+                    "score": int(word in TOPICS[:4]),
+                }
+                for word in rng.sample(words, 4)
+            ]
+        write_jsonl(folder / f"{name}.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sentences of two words each, and how many of them are the same: 0, 1 or 2, as STS-B has 0 to 5."""
     folder = tmp_path_factory.mktemp("scored")

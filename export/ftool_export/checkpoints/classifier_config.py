@@ -63,3 +63,8 @@ def _cross_encoder(config: Any) -> str | None:
 def problem_type_of(*, multi_label: bool, regression: bool) -> str:
     """Return the type of problem that config.json names for a classifier or regressor."""
     return _REGRESSION if regression else MULTI_LABEL if multi_label else SINGLE_LABEL
+
+
+def write_sigmoid(config: Any) -> None:
+    """Say in a configuration, as sentence-transformers' CrossEncoder does, that the only output ends in a sigmoid."""
+    config.sentence_transformers = {"activation_fn": "torch.nn.modules.activation.Sigmoid"}

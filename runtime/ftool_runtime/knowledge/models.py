@@ -20,7 +20,7 @@ Kind = Literal["query", "passage"]
 
 EMBEDDER_TASK = "feature-extraction"
 READER_TASK = "question-answering"
-RERANKER_TASK = "text-classification"
+RERANKER_TASKS = ("text-ranking", "text-classification")
 
 # Fields of the input contract that fingerprints in older knowledge bases do not cover, with their defaults.
 _ADDED_LATER: Mapping[str, object] = {
@@ -95,7 +95,7 @@ class BundledReranker:
 
         Raises the errors of `load`, and BundleError if the bundle's model does not score pairs of texts.
         """
-        manifest = _manifest(Path(folder), RERANKER_TASK)
+        manifest = _manifest(Path(folder), *RERANKER_TASKS)
         outputs = 1 if manifest.regression and not manifest.labels else len(manifest.labels)
         if not manifest.pairs or outputs != (1 if manifest.regression else 2):
             raise BundleError(
@@ -211,8 +211,8 @@ def found_path(recorded: str, knowledge_base: Path) -> Path:
     return Path(os.path.normpath(knowledge_base.resolve().parent / recorded))
 
 
-def _manifest(folder: Path, task: str) -> Manifest:
+def _manifest(folder: Path, *tasks: str) -> Manifest:
     manifest = Manifest.read(folder)
-    if manifest.task != task:
-        raise BundleError(f"{folder} is a bundle for {manifest.task}; give one for {task}")
+    if manifest.task not in tasks:
+        raise BundleError(f"{folder} is a bundle for {manifest.task}; give one for {' or '.join(tasks)}")
     return manifest

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class _Regressor(TextModel[Out]):
     """Base class of models whose answers are numbers."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("text-classification",)  # transformers' name for regression too
+    # transformers' names: of regression, and of the order of documents
+    tasks: ClassVar[tuple[str, ...]] = ("text-classification", "text-ranking")
     regression: ClassVar[bool] = True
     # A call refuses these options, with an error that explains why.
     call_options: ClassVar[tuple[str, ...]] = ("top_k", "thresholds", "none_below")

@@ -27,7 +27,7 @@ def test_commands_and_options_are_completed() -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("new", "m", "--task", "text-"), ["text-classification", "text-generation"]),
+        (("new", "m", "--task", "text-"), ["text-classification", "text-ranking", "text-generation"]),
         (("export", "m", "--precision", "int8"), ["int8", "int8-rows", "int8-static"]),
         (("new", "m", "--base", "mini"), ["minilm"]),
         (("new", "m", "--task", "translation", "--base", "scratch:t5-t"), ["scratch:t5-tiny"]),

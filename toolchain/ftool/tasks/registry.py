@@ -7,6 +7,7 @@ from ftool.tasks.classification import TASK as CLASSIFICATION
 from ftool.tasks.embedding import TASK as EMBEDDING
 from ftool.tasks.generation import SUMMARIZATION, TEXT_GENERATION, TRANSLATION
 from ftool.tasks.question_answering import TASK as QUESTION_ANSWERING
+from ftool.tasks.ranking import TASK as RANKING
 from ftool.tasks.tagging import TASK as TAGGING
 from ftool_runtime.errors import InputError
 
@@ -17,6 +18,7 @@ _TASKS = {
         TAGGING,
         QUESTION_ANSWERING,
         EMBEDDING,
+        RANKING,
         SUMMARIZATION,
         TRANSLATION,
         TEXT_GENERATION,

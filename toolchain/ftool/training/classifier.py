@@ -45,9 +45,24 @@ class ClassifierObjective(EncoderObjective):
         """Prepare to train `loaded`. Raises TrainingError for class weights that don't fit the data."""
         self._data, self._kind = data, _kind(data.facts)
         self._targets = {name: self._encoded(name) for name in ("train", "validation")}
-        self._loss = _loss(data, settings, self._targets["train"])
+        self._loss = self.loss_of(settings)
         self._start_head: dict[str, Tensor] = {}
         super().__init__(loaded, settings, head=loaded.model.head)
+
+    def loss_of(self, settings: TrainSettings) -> ClassificationLoss:
+        """Return the loss. Raises TrainingError if the data has numbers but the settings need labels."""
+        data, targets = self._data, self._targets["train"]
+        if not data.facts["regression"]:
+            weights = class_weights(settings.class_weights, targets, data.labels)
+            return ClassificationLoss(
+                multi_label=data.facts["multi_label"], weights=weights, smoothing=settings.label_smoothing
+            )
+        if settings.class_weights != "none" or settings.label_smoothing:
+            raise TrainingError(
+                "train.class_weights and train.label_smoothing need labels, but this data has numbers "
+                "(data.regression); leave them out"
+            )
+        return ClassificationLoss(multi_label=False, regression=True, weights=output_weights(targets))
 
     def training_rows(self, loaded: LoadedClassifier) -> EncoderRows:
         """Return the rows of the training texts or pairs of texts, with their targets."""
@@ -64,7 +79,7 @@ class ClassifierObjective(EncoderObjective):
             train, validation = (self._features(split) for split in ("train", "validation"))
         if self.settings.samples == "single":
             result = fit_head_online(
-                self.loaded.model.head, train, validation, self._loss, self._score, self.settings
+                self.loaded.model.head, train, validation, self._loss, self.score_of, self.settings
             )
         else:
             result = self.fit_head(train, validation)
@@ -82,7 +97,7 @@ class ClassifierObjective(EncoderObjective):
         self, train: LabelledFeatures, validation: LabelledFeatures, level: int = logging.INFO
     ) -> HeadResult:
         """Train the head in place to its optimum on features; its trials are logged at `level`."""
-        return fit_head(self.loaded.model.head, train, validation, self._loss, self._score, level=level)
+        return fit_head(self.loaded.model.head, train, validation, self._loss, self.score_of, level=level)
 
     def begin(self) -> None:
         """Load the more regularised head that fine-tuning starts from."""
@@ -100,7 +115,7 @@ class ClassifierObjective(EncoderObjective):
         """Return the loss and the main metric for `outputs`, the network's outputs for all validation rows."""
         logits = np.asarray(outputs)
         loss = self._loss(torch.from_numpy(logits), self._targets["validation"])
-        return {"loss": float(loss), SCORE: self._score(logits)}
+        return {"loss": float(loss), SCORE: self.score_of(logits)}
 
     def finish(self) -> LoadedClassifier:
         """Return the classifier, with thresholds tuned on validation if the settings ask for it.
@@ -125,7 +140,7 @@ class ClassifierObjective(EncoderObjective):
     def _tunes(self) -> bool:
         return self._kind["multi_label"] and self.settings.thresholds == "tuned"
 
-    def _score(self, logits: NDArray[np.float32]) -> float:
+    def score_of(self, logits: NDArray[np.float32]) -> float:
         """Return the main metric of the validation examples' logits, float32 (examples, labels).
 
         If the settings ask for tuned thresholds, the metric is that at tuned thresholds.
@@ -150,18 +165,3 @@ class ClassifierObjective(EncoderObjective):
 
 def _kind(facts: Mapping[str, Any]) -> dict[str, bool]:
     return {"multi_label": facts["multi_label"], "regression": facts["regression"]}
-
-
-def _loss(data: Dataset[LabelledText], settings: TrainSettings, targets: Tensor) -> ClassificationLoss:
-    """Return the loss for `data`. Raises TrainingError if `data` has numbers but the settings need labels."""
-    if not data.facts["regression"]:
-        weights = class_weights(settings.class_weights, targets, data.labels)
-        return ClassificationLoss(
-            multi_label=data.facts["multi_label"], weights=weights, smoothing=settings.label_smoothing
-        )
-    if settings.class_weights != "none" or settings.label_smoothing:
-        raise TrainingError(
-            "train.class_weights and train.label_smoothing need labels, but this data has numbers "
-            "(data.regression); leave them out"
-        )
-    return ClassificationLoss(multi_label=False, regression=True, weights=output_weights(targets))

@@ -84,7 +84,9 @@ class SimilarPair(Example):
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class Columns:
+    """The names of a table's columns; None for one that it lacks."""
+
     anchor: str
     positive: str
     negative: str | None
@@ -92,6 +94,7 @@ class _Columns:
 
     @property
     def kind(self) -> SimilarityKind:
+        """What the rows are."""
         if self.negative is not None:
             return "triplets"
         return "pairs" if self.score is None else "scored"
@@ -110,9 +113,9 @@ class SimilarityReader(RowReader[SimilarPair]):
         tables = with_decimal_points(tables, SCORE, settings.score, settings)
         super().__init__(tables, settings, model)
         self._groups: Mapping[str, str] = {}
-        own = self._columns(self.first)
+        own = self.columns(self.first)
         for table in tables.values():
-            other = self._columns(table)
+            other = self.columns(table)
             if (other.score is None) != (own.score is None):
                 raise DataError(
                     f"{table.source}: its rows are {other.kind}, those of {self.first.source} are {own.kind}; "
@@ -124,7 +127,7 @@ class SimilarityReader(RowReader[SimilarPair]):
 
         If a cell holds a list of positives or negatives, each combination of a positive and a negative is one example.
         """
-        columns = self._columns(table)
+        columns = self.columns(table)
         rows = range(len(table.rows))
         anchors = column_texts(table, columns.anchor, f"text in {columns.anchor!r}")
         positives = column_references(table, columns.positive, "positive")
@@ -143,7 +146,7 @@ class SimilarityReader(RowReader[SimilarPair]):
 
     def note(self) -> str:
         """Return a line that names the columns of anchors and positives and, if any, of negatives or scores."""
-        columns = self._columns(self.first)
+        columns = self.columns(self.first)
         more = {"negatives": columns.negative, "scores": columns.score}
         named = "".join(f", {what} {name!r}" for what, name in more.items() if name is not None)
         return f"{self.first.source}: anchors from the column {columns.anchor!r}, positives {columns.positive!r}{named}"
@@ -172,7 +175,7 @@ class SimilarityReader(RowReader[SimilarPair]):
         refuse_constant(train.source, scores_of(train))
         return {"kind": kind_of(train)}
 
-    def _columns(self, table: Table) -> _Columns:
+    def columns(self, table: Table) -> Columns:
         """Return the names of the columns: those in the settings, otherwise usual names that the table has.
 
         The rows of a table with a column of negatives are triplets. Otherwise, the rows of a table with a numeric
@@ -196,7 +199,7 @@ class SimilarityReader(RowReader[SimilarPair]):
             )
         if score is not None and settings.score is None and not _are_numbers(table, score):
             score = None  # a column called "label" may hold values that are not scores
-        return _Columns(anchor, positive, negative, score)
+        return Columns(anchor, positive, negative, score)
 
 
 def kind_of(split: Split[SimilarPair]) -> SimilarityKind:

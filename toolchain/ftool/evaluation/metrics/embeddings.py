@@ -12,15 +12,14 @@ from ftool.data.dataset import Split
 from ftool.data.rows.similarity import SimilarityKind, SimilarPair, kind_of, scores_of
 from ftool.evaluation.confidence_intervals import finite
 from ftool.evaluation.metrics.classification import correlations
+from ftool.evaluation.metrics.ranking import CUTS, ranking_values
 from ftool.evaluation.results import Metrics
 from ftool.evaluation.statistics import RecomputedStatistics, Statistics, averaged
 from ftool_export.checkpoints.embedder_layout import Kind
 
 Vectors = NDArray[np.float32]  # (texts, width)
 
-_CUTS = (1, 5, 10)  # values of k for recall@k and hit@k
 _FOUND = 5  # passages of each query that are written as predictions
-_RANKED = 10  # value of k for MRR@k and NDCG@k
 _QUERIES_AT_ONCE = 1024  # a block of similarities to 100,000 passages takes 400 MB
 
 
@@ -73,7 +72,7 @@ def embedding_metrics(split: Split[SimilarPair], vectors: Sequence[Vectors], sim
         found = correlations((first * second).sum(axis=1), scores_of(split))
         return {name: finite(value) for name, value in found.items()}
     search = search_of(split)
-    metrics = search_metrics(search, best_of(first, second, max(_CUTS)))
+    metrics = search_metrics(search, best_of(first, second, max(CUTS)))
     if kind_of(split) == "triplets":
         metrics["triplet_accuracy"] = float(_nearer(split, search, first, second).mean())
     return metrics
@@ -122,10 +121,8 @@ def similarity_blocks(queries: Any, corpus: Any) -> Iterator[tuple[int, NDArray[
 def search_metrics(search: Search, found: NDArray[np.int64]) -> Metrics:
     """Return retrieval metrics, as means over queries.
 
-    `found`, (queries, up to 10), holds the positions of each query's best passages, best first. "recall" is the share
-    of a query's relevant passages that were found; "hit" is 1 if any was found, else 0; "mrr" is one over the rank of
-    the first relevant passage; "ndcg" is defined by Järvelin and Kekäläinen (2002), with a gain of 1 for relevant
-    passages.
+    `found`, (queries, up to 10), holds the positions of each query's best passages, best first. The metrics are those
+    of `ranking_values`, with a gain of 1 for relevant passages.
     """
     values = _of_queries(search, found)
     metrics: Metrics = {name: float(value.mean()) for name, value in values.items()}
@@ -150,7 +147,7 @@ def embedding_statistics(split: Split[SimilarPair], vectors: Sequence[Any], simi
     search = search_of(split)
     query = _positions(search.queries)
     own = [query[example.anchor] for example in split.examples]
-    values = _of_queries(search, best_of(first, second, max(_CUTS)))
+    values = _of_queries(search, best_of(first, second, max(CUTS)))
     found = {name: value[own] for name, value in values.items()}
     if kind_of(split) == "triplets":
         found["triplet_accuracy"] = _nearer(split, search, first, second)
@@ -189,22 +186,15 @@ def embedding_predictions(
 
 def _of_queries(search: Search, found: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return the values of `search_metrics` for each query: for each metric's name, float64 (queries,)."""
-    right = np.array(
+    gains = np.array(
         [
             [position in relevant for position in row]
             for row, relevant in zip(found, search.relevant, strict=True)
-        ]
+        ],
+        dtype=np.float64,
     ).reshape(len(search.queries), -1)  # (queries, ranks)
     wanted = np.array([len(relevant) for relevant in search.relevant])
-    values = {f"recall_at_{cut}": right[:, :cut].sum(axis=1) / wanted for cut in _CUTS}
-    values |= {f"hit_at_{cut}": right[:, :cut].any(axis=1).astype(np.float64) for cut in _CUTS}
-    ranked = right[:, :_RANKED]
-    first = np.where(ranked.any(axis=1), 1.0 / (ranked.argmax(axis=1) + 1), 0.0)
-    values[f"mrr_at_{_RANKED}"] = first
-    gains = 1.0 / np.log2(np.arange(2, _RANKED + 2))
-    ideal = np.cumsum(gains)[np.minimum(wanted, _RANKED) - 1]
-    values[f"ndcg_at_{_RANKED}"] = (ranked * gains[: ranked.shape[1]]).sum(axis=1) / ideal
-    return values
+    return ranking_values(gains, (np.arange(max(CUTS)) < wanted[:, None]).astype(np.float64), wanted)
 
 
 def _nearer(split: Split[SimilarPair], search: Search, queries: Any, corpus: Any) -> NDArray[np.float64]:
