@@ -217,6 +217,7 @@ MEANINGS = {
     "paths": "where files lie, and relative to what",
     "prompts": "what a text generator is given",
     "questions": "questions about a context",
+    "ranking": "all about the order of documents for a query",
     "reader": "the reader, which answers questions",
     "report": "results for people and for --json",
     "results": "what a room hands back",

@@ -125,6 +125,10 @@ def test_settings_that_change_an_answer_are_in_the_code() -> None:
 TAGS = ["O", "B-x", "I-x"]
 HEADS: dict[str, tuple[Any, dict[str, Any]]] = {
     "text-classification": (AutoModelForSequenceClassification, {}),
+    "text-ranking": (
+        AutoModelForSequenceClassification,
+        {"num_labels": 1, "id2label": None, "label2id": None},
+    ),
     "token-classification": (
         AutoModelForTokenClassification,
         {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}},

@@ -11,7 +11,7 @@ from ftool.data.load import load_dataset, load_split
 from ftool.data.rows.ranking import RankedQuery, RankingReader, labelled_pairs
 from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
-from ftool.training.candidates import CANDIDATES, sampled, with_candidates
+from ftool.training.hard_negatives import CANDIDATES, sampled, with_candidates
 
 
 def read(path: Path, rows: list[dict[str, Any]]) -> Split[RankedQuery]:

@@ -80,7 +80,7 @@ def _fit(
     model: "OpenModel", split: Split[RankedQuery], name: str, recipe: Sections, *, training: bool = False
 ) -> tuple[Split[RankedQuery], Mapping[str, Any]]:
     """Add candidates to the queries; leave out queries whose documents have no order, except from training."""
-    from ftool.training.candidates import with_candidates
+    from ftool.training.hard_negatives import with_candidates
 
     fitted = with_candidates(split, recipe.train.seed)
     if not training:

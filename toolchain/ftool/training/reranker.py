@@ -10,8 +10,8 @@ from ftool.data.dataset import Dataset, Split
 from ftool.data.rows.ranking import RankedQuery, labelled_pairs
 from ftool.evaluation.metrics.ranking import metrics_of_order
 from ftool.recipe.sections import TrainSettings
-from ftool.training.candidates import sampled
 from ftool.training.classifier import ClassifierObjective
+from ftool.training.hard_negatives import sampled
 from ftool.training.losses import ClassificationLoss
 from ftool_export.checkpoints.classifier import LoadedClassifier
 from ftool_export.checkpoints.classifier_config import write_sigmoid

@@ -164,7 +164,7 @@ class RankingReader(RowReader[RankedQuery]):
 
 
 def labelled_pairs(split: Split[RankedQuery], largest: float = 1.0) -> Split[LabelledText]:
-    """Return each query with each document as an example; its score is the relevance as a share of `largest`, up to 1."""
+    """Return each query with each document as an example; its score is the relevance as a share of `largest`."""
     examples = [
         LabelledText(one.query, pair=document, scores=(min(relevance / largest, 1.0),), row=one.row)
         for one in split.examples
