@@ -1,7 +1,7 @@
 """Settings and fixtures of all tests: no model hub, no telemetry, a separate cache; which files share a worker."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,37 +108,6 @@ def _captures(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def save_tiny_bert() -> Callable[..., None]:
     """Saves a random BERT of one of transformers' classes into a folder, with a tokenizer of the word pieces given."""
-
-    def save(
-        folder: Path,
-        pieces: Sequence[str],
-        *,
-        length: int,
-        kind: str = "BertModel",
-        seed: int = 0,
-        **config: Any,
-    ) -> None:
-        import torch
-        import transformers
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-        special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-        tokens = {token: index for index, token in enumerate([*special.values(), *pieces])}
-        tokenizer = Tokenizer(models.WordPiece(tokens, unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer()
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-        transformers.PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            model_max_length=length,
-            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-            **special,
-        ).save_pretrained(folder)
-        torch.manual_seed(seed)
-        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-        made = transformers.BertConfig(
-            vocab_size=len(tokens), max_position_embeddings=length, **{**sizes, **config}
-        )
-        getattr(transformers, kind)(made).save_pretrained(folder)
+    from tests.helpers.tiny_bert import save_tiny_bert as save  # imports torch when it is called
 
     return save

@@ -12,7 +12,7 @@ from typing import Any
 
 import ftool_runtime as ft
 from ftool_export.bundle.judged import DEVICE, judged_model
-from ftool_export.bundle.writer import Draft, check_place, new_bundle, package_versions
+from ftool_export.bundle.writer import EXPORT, Draft, check_place, new_bundle, package_versions
 from ftool_export.capture.torch_export import OUTPUT
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.pretrained import weights_sha256
@@ -39,6 +39,7 @@ from ftool_export.settings import ExportSettings
 from ftool_export.tokenizers.check import check_tokens
 from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
 from ftool_runtime.errors import BundleError
+from ftool_runtime.locks import writing
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,18 @@ def export(
         The report. Its `bundle` is None if the gate refused the bundle; then nothing was written or replaced.
 
     Raises:
+        BusyError: another process writes the bundle.
         ExportError: the checkpoint can't be exported with these settings, or a stage of the export failed its check.
         OSError: the bundle can't be written; an existing bundle is unchanged.
     """
     check_place(settings.bundle)
+    with writing(settings.bundle, EXPORT):
+        return _export(settings, loaded, examples, captured)
+
+
+def _export(
+    settings: ExportSettings, loaded: LoadedModel, examples: Examples, captured: Graphs | None
+) -> ExportReport:
     plan = precision_plan(settings.precision, settings.device, loaded.family, settings.layout)
     if not examples.inputs:
         raise ExportError("there are no examples to compare the bundle on; name data that has some")

@@ -42,6 +42,10 @@ class ClosedError(FtoolError):
     """Raised if a model is called after `close()`."""
 
 
+class BusyError(FtoolError):
+    """Raised if another process is writing to the same file or folder; the message names its command."""
+
+
 class OtherProcessError(FtoolError):
     """Raised if a loaded model is used in another process (forked or by pickling); load the model again there."""
 

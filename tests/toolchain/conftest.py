@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.helpers.files import write_jsonl
 from tests.helpers.shared import BuiltOnce
+from tests.helpers.tiny_bert import save_tiny_base
 from tests.helpers.tiny_models import TinyModels
 
 WORDS = {
@@ -28,26 +29,10 @@ def sentence(label: str, rng: random.Random) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_base(save_tiny_bert: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of two layers, width 32, in sentence-transformers' layout: mean pooling, normalised."""
     folder = tmp_path_factory.mktemp("tiny-base")
-    pieces = [*FILLERS, *(word for words in WORDS.values() for word in words)]
-    # weights wide enough that features of different words differ
-    save_tiny_bert(folder, pieces, length=32, initializer_range=0.2)
-    kinds = ("Transformer", "Pooling", "Normalize")
-    modules = [
-        {
-            "idx": i,
-            "name": str(i),
-            "path": f"{i}_{kind}" if i else "",
-            "type": f"sentence_transformers.models.{kind}",
-        }
-        for i, kind in enumerate(kinds)
-    ]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    (folder / "1_Pooling").mkdir()
-    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    save_tiny_base(folder, [*FILLERS, *(word for words in WORDS.values() for word in words)])
     return folder
 
 

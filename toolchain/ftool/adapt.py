@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ from ftool_runtime.errors import InputError
 from ftool_runtime.postprocessing.classification import Classification, classify, resolve_thresholds
 
 log = logging.getLogger(__name__)
+
+_COMMAND: Final = "ftool adapt"  # the writer of run/, as others are told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
             f"one example can only be taught to models for {fitting}; the task of this model is {recipe.task}"
         )
     run = ModelFolder(folder).require_run()
-    with locked(folder):
+    with locked(folder, _COMMAND):
         return _adapt(recipe, run, text, labels, max_drop)
 
 
@@ -207,7 +209,7 @@ def _replace_run(
     updated = (
         metrics | test.to_json() | {"validation": validation.to_json(), "adaptations": [*earlier, entry]}
     )
-    with replacing_folder(run) as folder:
+    with replacing_folder(run, _COMMAND) as folder:
         loaded.save(folder)
         write_metrics(folder, updated)
 

@@ -14,6 +14,7 @@ from ftool.evaluation.results import TrainReport
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import is_default
 from ftool.train_model import keep_untrained, train
+from ftool.training.runs import locked
 from ftool.workspace import ModelFolder
 from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import CheckpointError
@@ -29,6 +30,7 @@ from ftool_export.shrinking.static_vectors import ngram_encoder
 from ftool_runtime.errors import InputError
 
 BASE: Final = "base"  # the folder of the shrunk checkpoint in the new model folder
+_COMMAND: Final = "ftool shrink"  # the writer of the new folder, as others are told
 _MARGIN: Final = 2000  # frequent pieces that the data does not have
 _AT_ONCE: Final = 1000  # texts tokenised in one call
 
@@ -119,17 +121,32 @@ def shrink(
 
     Raises:
         FtoolError: the folder has no run/, neither layers nor tokens are to be dropped, the model can't be shrunk in
-            this way, or the training is impossible.
+            this way, the training is impossible, or another command writes to `smaller`.
     """
     new = _new_folder(smaller, drops=layers is not None or vocabulary is not None)
-    recipe, run = recipe or Recipe.read(ModelFolder(folder).recipe), ModelFolder(folder).require_run()
+    recipe = recipe or Recipe.read(ModelFolder(folder).recipe)
+    ModelFolder(folder).require_run()
     made = _smaller_recipe(recipe, folder, new, layers).with_overrides(tuple(assignments))
-    loaded = recipe.row.load(run)
+    with locked(smaller, _COMMAND):
+        return _shrink(folder, recipe, made, new, layers, vocabulary, untrained, splits)
+
+
+def _shrink(
+    folder: Path,
+    recipe: Recipe,
+    made: Recipe,
+    new: ModelFolder,
+    layers: Sequence[int] | int | None,
+    vocabulary: int | Literal["data"] | None,
+    untrained: bool,
+    splits: Sequence[str],
+) -> ShrinkReport:
+    loaded = recipe.row.load(ModelFolder(folder).require_run())
     before, tokens, used = _parameters(loaded.model), loaded.known_ids, None
     kept = keep_layers(loaded.pretrained, layers) if layers else {}
     if vocabulary is not None:
         loaded, used = _with_fewer_tokens(recipe, loaded, vocabulary, splits)
-    with replacing_folder(new.path / BASE) as base:
+    with replacing_folder(new.path / BASE, _COMMAND) as base:
         network = _save_without_layers(loaded, base) if layers == 0 else _save(loaded, base)
     if layers != 0:
         saved = recipe.row.load(new.path / BASE)
@@ -143,8 +160,8 @@ def shrink(
     if untrained:
         return report
     if layers is None:
-        return replace(report, trained=keep_untrained(made, smaller, saved, origin=folder.resolve().name))
-    return replace(report, trained=train(made, smaller, brief=True))
+        return replace(report, trained=keep_untrained(made, new.path, saved, origin=folder.resolve().name))
+    return replace(report, trained=train(made, new.path, brief=True))
 
 
 def _save(loaded: Any, base: Path) -> Any:

@@ -22,6 +22,7 @@ from ftool.training.distillation import teacher_of
 from ftool.training.hardware import device_name, is_main_process
 from ftool.training.objective import finetune
 from ftool.training.runs import (
+    TRAIN,
     checkpointed,
     identity,
     keep_run,
@@ -39,8 +40,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     """Train a model according to `recipe`, evaluate it, and replace `folder`'s run/ once the new run/ is complete.
 
     `resume` continues an interrupted run, with the same result as an uninterrupted one. `brief` replaces the notes and
-    warnings about the data by one line, for data that `ftool new` has reported. Raises FtoolError if the
-    training is impossible with the recipe, the data, the base model or the checkpoints of the interrupted run.
+    warnings about the data by one line, for data that `ftool new` has reported. Raises FtoolError if the training is
+    impossible with the recipe, the data, the base model or the checkpoints of the interrupted run, or another command
+    writes to the folder.
     """
     began = time.monotonic()
     row = recipe.row
@@ -50,6 +52,12 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, brief: bool = F
     data = load_dataset(row.reader, recipe.data, quiet=brief)
     if brief:
         log.info("%s", _summary(data, recipe, folder))
+    with locked(folder, TRAIN):
+        return _train(recipe, folder, data, resume=resume, began=began)
+
+
+def _train(recipe: Recipe, folder: Path, data: Dataset[Any], *, resume: bool, began: float) -> TrainReport:
+    row = recipe.row
     loaded = replace(row.create(recipe, data), training_sha256=data.sha256, training_examples=len(data.train))
     loaded.model.to(device_name())
     splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
@@ -79,7 +87,7 @@ def keep_untrained(recipe: Recipe, folder: Path, loaded: Any, *, origin: str) ->
     loaded.model.to(device_name())
     splits, facts = _fitted(open_run(loaded, row.answering(loaded)), data, recipe)
     training = partial(untrained_summary, origin)
-    with locked(folder):
+    with locked(folder, TRAIN):
         return _finished(recipe, folder, data, loaded, splits, facts, training, began)
 
 

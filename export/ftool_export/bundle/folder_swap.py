@@ -2,18 +2,16 @@
 
 import ctypes
 import errno
-import glob
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
+from ftool_runtime.locks import new_partial, writing
 
 _AT_FDCWD: Final = -100  # on Linux: paths are relative to the working directory
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE on Linux and RENAME_SWAP on macOS have the same value
@@ -22,30 +20,32 @@ _TORCH = re.compile("failed writing file|iostream error|inline_container")  # to
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, command: str) -> Iterator[Path]:
     """Yield an empty folder next to `path` that replaces `path` when the block ends without an exception.
 
     After an error, a full disk or Ctrl-C the new folder is removed and `path` is unchanged. Folders that a killed
-    process left next to `path` are also removed: nobody holds their lock, a file next to the folder.
+    process left next to `path` are also removed. `command` names the writer: see `ftool_runtime.locks.writing`.
 
     Raises:
+        BusyError: another process writes to `path`.
         OSError: a folder can't be created, written or renamed, even if a library raised another type of error for this.
     """
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    with _lock_of(partial).acquire(timeout=0) as lock:
-        partial.mkdir()
+    given, path = path, path.absolute()
+    with writing(given, command):
+        partial = new_partial(path)
         try:
-            with disk_errors(path):
+            with disk_errors(given):
+                partial.mkdir()
                 yield partial
-            _flush(partial)
+                _flush(partial)
             _put(partial, path)
+        except OSError as error:
+            if not str(error.filename).startswith(str(partial)):
+                raise
+            raise OSError(error.errno, error.strerror, str(given)) from error
         finally:
             # after an exchange this holds the old folder
             shutil.rmtree(partial, ignore_errors=True)
-            _remove_lock(Path(lock.lock_file))
 
 
 @contextmanager
@@ -112,30 +112,6 @@ def _flush_entry(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove the unfinished folders next to `path` that no running process holds the lock of.
-
-    A lock tells more than the number of a process: in a container every process may have the same number.
-    """
-    ours = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]+)(\.old)?\.partial")
-    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if not ours.fullmatch(partial.name):
-            continue
-        with suppress(Timeout), _lock_of(partial).acquire(timeout=0) as lock:
-            shutil.rmtree(partial, ignore_errors=True)
-            _remove_lock(Path(lock.lock_file))
-
-
-def _lock_of(partial: Path) -> FileLock:
-    """Return the lock of an unfinished folder, which the folder that is moved aside for it shares."""
-    return FileLock(partial.with_name(f"{partial.name.removesuffix('.partial').removesuffix('.old')}.lock"))
-
-
-def _remove_lock(file: Path) -> None:
-    with suppress(OSError):  # Windows can't delete an open file
-        file.unlink()
 
 
 def _errno(message: str) -> int | None:

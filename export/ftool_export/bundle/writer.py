@@ -21,6 +21,7 @@ from ftool_runtime.bundle.integrity import check_hashes, file_record
 from ftool_runtime.bundle.manifest import FileRecord, Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE, MODEL_FILE
 
+EXPORT: Final = "ftool export"  # the writer of a bundle, as others are told
 _MAX_INLINE: Final = 1_000_000  # bytes; larger weights are written to a separate file (docs/adr/0016)
 _ALIGNMENT: Final = 4096  # bytes; aligned weights can be mapped into memory
 _CARD_FILE: Final = "README.md"  # the name under which the Hugging Face hub shows it
@@ -90,11 +91,12 @@ def new_bundle(path: Path) -> Iterator[Draft]:
     """Yield a draft that becomes the bundle at `path` when the block ends without an exception.
 
     Raises:
+        BusyError: another process writes to `path`.
         ExportError: `path` holds something other than a bundle, or the disk is full; `path` is unchanged then.
     """
     check_place(path)
     try:
-        with replacing_folder(path) as folder:
+        with replacing_folder(path, EXPORT) as folder:
             yield Draft(folder)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

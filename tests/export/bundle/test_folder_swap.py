@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.locks import held
 
 from ftool_export.bundle import folder_swap
 from ftool_export.bundle.folder_swap import disk_errors, replacing_folder
 from ftool_export.checkpoints.classifier import load_classifier
+from ftool_runtime.errors import BusyError
 
 LIMIT = 2_000  # bytes a file may have
 
@@ -34,7 +36,7 @@ def names(folder: Path) -> list[str]:
 
 
 def replace(place: Path) -> None:
-    with replacing_folder(place) as folder:
+    with replacing_folder(place, "test") as folder:
         (folder / "sub").mkdir()
         (folder / "sub" / "new").write_text("new")
 
@@ -53,7 +55,7 @@ def test_a_place_that_is_empty_or_missing_is_filled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "no space left")])
 def test_what_stops_on_the_way_leaves_the_old_and_no_rest(place: Path, stop: BaseException) -> None:
     def write_half() -> None:
-        with replacing_folder(place) as folder:
+        with replacing_folder(place, "test") as folder:
             (folder / "half").write_text("half")
             raise stop
 
@@ -91,7 +93,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from ftool_export.bundle.folder_swap import replacing_folder
-with replacing_folder(Path(sys.argv[1])) as folder:
+with replacing_folder(Path(sys.argv[1]), "test") as folder:
     (folder / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -108,10 +110,22 @@ def test_a_kill_leaves_the_old_and_the_next_run_clears_up(place: Path) -> None:
     assert names(place.parent) == ["bundle"]
 
 
-def test_what_a_running_process_writes_is_left_alone(place: Path) -> None:
-    with replacing_folder(place) as running:
-        replace(place)
+def test_a_second_writer_is_refused_by_the_name_of_the_first(place: Path) -> None:
+    with held(place, "ftool export"):
+        (running := place.with_name(".bundle.0123abcd.partial")).mkdir()
+        with pytest.raises(BusyError, match=r"bundle: ftool export \(process \d+\) is writing there"):
+            replace(place)
         assert running.is_dir()
+    assert names(place) == ["old"]
+    replace(place)
+    assert names(place.parent) == ["bundle"]
+
+
+def test_a_kill_between_two_renames_is_mended_by_the_next_writer(place: Path) -> None:
+    place.rename(place.with_name(".bundle.0123abcd.old.partial"))
+    with pytest.raises(KeyboardInterrupt), replacing_folder(place, "test"):
+        raise KeyboardInterrupt
+    assert names(place) == ["old"]
     assert names(place.parent) == ["bundle"]
 
 
@@ -166,6 +180,6 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_librarys_error_about_the_new_folder_names_the_folder_and_keeps_the_old_one(place: Path) -> None:
-    with pytest.raises(OSError, match="bundle"), replacing_folder(place):
+    with pytest.raises(OSError, match="bundle"), replacing_folder(place, "test"):
         raise RuntimeError("iostream error")
     assert names(place) == ["old"]

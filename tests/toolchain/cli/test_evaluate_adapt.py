@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers.cli import ftool
+from tests.helpers.locks import held
 from tests.helpers.tiny_models import TinyModels
 
 from ftool.adapt import adapt
@@ -16,7 +17,6 @@ from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import TrainSettings
 from ftool.tasks.registry import find_task
 from ftool.train_model import train
-from ftool.training.runs import locked
 from ftool_export.checkpoints.classifier import load_classifier
 from ftool_runtime.errors import InputError
 
@@ -273,8 +273,8 @@ def _score(folder: Path, text: str, label: str) -> float:
 
 def test_a_second_adapt_in_the_same_folder_is_refused_and_changes_nothing(own_model: Path) -> None:
     before = files(own_model / "run")
-    with locked(own_model):
+    with held(own_model / "run", "ftool train"):
         refused = ftool("adapt", own_model, "--text", TEXT, "--label", "food")
     assert refused.exit_code == 2
-    assert "another ftool train or adapt is running here" in refused.stderr
+    assert "run: ftool train (process " in refused.stderr
     assert files(own_model / "run") == before

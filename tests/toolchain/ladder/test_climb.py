@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from filelock import FileLock
 from tests.helpers.cli import ftool, told
+from tests.helpers.locks import held
 from tests.helpers.shared import BuiltOnce
 from tests.helpers.tiny_models import TinyModels
 
@@ -189,10 +189,10 @@ def test_embeddings_in_4_bits_are_tried_for_the_smallest(model: Path, built: lis
 
 
 def test_a_second_process_is_refused(model: Path) -> None:
-    with FileLock(model / "ladder" / ".lock"):
+    with held(model / "bundle", "ftool export"):
         result = ftool("export", model, *AUTO)
     assert result.exit_code == 2
-    assert "another ftool export --precision auto is running here" in result.stderr
+    assert "bundle: ftool export (process " in result.stderr
 
 
 def test_a_distilled_model_is_a_candidate_too(model: Path, built: list[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.helpers.locks import held
 from tests.helpers.training import interrupted_after, same_weights
 
 from ftool.data.dataset import fingerprint
@@ -27,9 +28,9 @@ from ftool.train_model import train
 from ftool.training.classifier import ClassifierObjective
 from ftool.training.head.features import cached_features, features_key
 from ftool.training.objective import finetune
-from ftool.training.runs import checkpointed
 from ftool.workspace import cache_folder
 from ftool_export.checkpoints.classifier import compute_logits, create_classifier, load_classifier
+from ftool_runtime.errors import BusyError
 
 
 def recipe(base: Path, data: Path, **settings: Any) -> Recipe:
@@ -234,11 +235,10 @@ def test_a_second_training_in_the_same_folder_is_refused(
     tiny_base: Path, few_topics: Path, tmp_path: Path
 ) -> None:
     made = recipe(tiny_base, few_topics, method="full", max_length=4)
-    with checkpointed(tmp_path, {}, resume=False):
-        with pytest.raises(TrainingError, match="another ftool train or adapt is running here"):
+    with held(tmp_path / "run", "ftool adapt"):
+        with pytest.raises(BusyError, match=r"run: ftool adapt \(process \d+\) is writing there"):
             train(made, tmp_path)
-        assert (tmp_path / "run.partial").exists()  # the first one's
-    assert not (tmp_path / ".training.lock").exists()
+        assert not (tmp_path / "run.partial").exists()
     train(made, tmp_path)
 
 

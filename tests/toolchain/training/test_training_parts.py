@@ -295,7 +295,7 @@ def checkpoint(folder: Path, step: int, *, complete: bool = True, best: str | No
     (path / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": best}))
     if complete:
         arguments = SimpleNamespace(output_dir=str(folder))
-        state = SimpleNamespace(is_world_process_zero=True, global_step=step)
+        state = SimpleNamespace(is_world_process_zero=True, global_step=step, best_model_checkpoint=best)
         checkpoints.MarkComplete().on_save(arguments, state, None)  # type: ignore[arg-type]
     return path
 
@@ -310,6 +310,32 @@ def test_a_run_resumes_from_its_last_whole_checkpoint(tmp_path: Path) -> None:
     assert not torn.exists()
     state = json.loads((whole / "trainer_state.json").read_text())
     assert state["best_model_checkpoint"] == str(folder / "checkpoint-90")  # the model folder was moved
+
+
+def test_only_the_best_and_the_last_checkpoint_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    checkpoints.begin(folder, {})
+    best = checkpoint(folder, 10)
+    for step in (20, 30):
+        last = checkpoint(folder, step, best=str(best))
+    assert sorted(path for path in folder.iterdir() if path.is_dir()) == [best, last]
+
+
+def test_a_kill_while_a_checkpoint_is_deleted_leaves_no_half_of_it_to_resume_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        (folder / "trainer_state.json").unlink()
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run.partial"
+    checkpoints.begin(folder, {})
+    checkpoint(folder, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr("ftool.training.checkpoints.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint(folder, 20)
+    assert checkpoints.resume(folder, {}) == folder / "checkpoint-20"
 
 
 def test_a_run_cut_off_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset
-from ftool.errors import BenchError, DataError, RecipeError
+from ftool.errors import DataError, RecipeError
 from ftool.evaluation.baselines import FittedBaseline
 from ftool.evaluation.confidence_intervals import estimates, metrics_of
 from ftool.export import load_on_split, named_base
@@ -22,18 +22,19 @@ from ftool.ladder.memo import remembered
 from ftool.ladder.rungs import Reference, Rung, build_rung, interval_settings, stored_estimate, try_4_bits
 from ftool.ladder.shrunk import Shape, shrunk_folder
 from ftool.ladder.timing import ladder_settings, time_rungs
-from ftool.locking import exclusive
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.recipe.sections import ExportRecipe
 from ftool.tasks.base import Task
 from ftool.workspace import ModelFolder, write_json
 from ftool_export.bundle.writer import check_place, copy_bundle
+from ftool_runtime.locks import writing
 
 log = logging.getLogger(__name__)
 
 FRONTIER_FILE: Final = "frontier.json"
 PAGE_FILE: Final = "report.html"
+_COMMAND: Final = "ftool export --precision auto"  # the writer of the folders, as others are told
 _FP32: Final = "fp32"  # the candidate that the others are compared with in speed
 
 
@@ -102,11 +103,7 @@ def _climb(place: Place, source: Source, data: DataSettings | None, folder: Path
     """Climb the ladder of `source`; `folder` is its model folder, with training data, or None."""
     check_place(place.bundle)
     place.work.mkdir(parents=True, exist_ok=True)
-    busy = BenchError(
-        f"{place.work}: another ftool export --precision auto is running here; wait until it ends, or use another "
-        "folder"
-    )
-    with exclusive(place.work / ".lock", busy):
+    with writing(place.bundle, _COMMAND), writing(place.work, _COMMAND):
         frontier = _measured(place, source, data, folder)
         chosen = frontier.chosen
         if chosen is not None and chosen.rung.bundle is not None:

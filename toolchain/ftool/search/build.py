@@ -13,7 +13,7 @@ from ftool.search.chunks import CutSettings
 from ftool.search.embed import NONE, bundle_folder, embedder_bundle
 from ftool.search.files import ReadSettings, check_libraries, is_valid_unicode
 from ftool.search.index import Indexer, IndexReport
-from ftool.search.store import KnowledgeBaseWriter, new_meta
+from ftool.search.store import KnowledgeBaseWriter, check_folder, new_meta
 from ftool.search.tokens import TokenCounter, TokenizerCounter, WordCounter
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
@@ -21,6 +21,7 @@ from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge import BundledEmbedder, Embedder, KnowledgeBaseError
 from ftool_runtime.knowledge.models import READER_TASK, bundle_fingerprint, found_path, recorded_path
 from ftool_runtime.knowledge.schema import Meta
+from ftool_runtime.locks import writing
 
 DEFAULT_EMBEDDER = "minilm"
 
@@ -88,6 +89,7 @@ def build_index(
         sync: whether to delete documents of `roots` whose files are gone, empty or binary.
 
     Raises:
+        BusyError: another process indexes into the same file.
         DocumentError: a root or a document to delete does not exist, or a root is a file whose format needs the
             extra [documents].
         KnowledgeBaseError: the file is not a knowledge base, is locked or damaged, or was made by another embedding
@@ -105,7 +107,9 @@ def build_index(
     check_libraries(roots)
     if not roots and not path.exists():
         raise KnowledgeBaseError(f"there is no knowledge base {path}; give documents to create it from")
+    check_folder(path)
     with ExitStack() as opened:
+        opened.enter_context(writing(path.resolve(), "ftool index"))
         store = opened.enter_context(KnowledgeBaseWriter(path))
         embedding = _embedding(path, store.meta, settings, opened) if roots else _Embedding()
         new = store.meta is None

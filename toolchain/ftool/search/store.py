@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,15 +64,14 @@ class KnowledgeBaseWriter:
         Raises KnowledgeBaseError if the file is not a knowledge base, is damaged or locked, or can't be written.
         """
         self.path = path
-        if not path.parent.is_dir():
-            raise KnowledgeBaseError(f"{path}: the folder {path.parent} does not exist; create it first")
+        check_folder(path)
         self._made = not path.exists()
         with file_errors(path):
             self._connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
             try:
                 self.meta = self._open_meta()
             except BaseException:
-                self._connection.close()
+                self.close()
                 raise
 
     def _open_meta(self) -> Meta | None:
@@ -244,15 +243,17 @@ class KnowledgeBaseWriter:
         """
         unused = False
         with closing(self._connection) as connection:
-            connection.execute("PRAGMA busy_timeout = 0")
-            try:
+            with suppress(sqlite3.DatabaseError):  # damaged, or not a database
+                connection.execute("PRAGMA busy_timeout = 0")
+                unused = self._made and self._value("PRAGMA schema_version") == 0
+            with suppress(
+                sqlite3.DatabaseError
+            ):  # another program has the file open: the log stays until it closes it
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 connection.execute("PRAGMA journal_mode = DELETE")
-                unused = self._made and self._value("PRAGMA schema_version") == 0
-            except sqlite3.OperationalError:
-                pass  # another program has the file open: the log stays until that closes it
         if unused:
-            self.path.unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -281,6 +282,12 @@ class KnowledgeBaseWriter:
 
     def _value(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
+
+
+def check_folder(path: Path) -> None:
+    """Raise KnowledgeBaseError if the folder of the knowledge base at `path` does not exist."""
+    if not path.parent.is_dir():
+        raise KnowledgeBaseError(f"{path}: the folder {path.parent} does not exist; create it first")
 
 
 def new_meta(**values: Any) -> Meta:

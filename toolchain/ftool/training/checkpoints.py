@@ -11,6 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from ftool.errors import TrainingError
+from ftool_runtime.atomic import replacing
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +20,22 @@ _SETTINGS = "settings.json"
 
 
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
-    """A Trainer callback that marks each checkpoint as complete once it is fully written."""
+    """A Trainer callback that marks each checkpoint as complete once it is fully written, and deletes older ones.
+
+    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked, and leave the mark
+    in a checkpoint that it has half deleted. The best checkpoint and the last stay.
+    """
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Create the file that marks a checkpoint as complete; Trainer calls this after saving the checkpoint."""
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+        if not state.is_world_process_zero:
+            return
+        last = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (last / _COMPLETE).touch()
+        kept = {last.name, Path(state.best_model_checkpoint or last).name}
+        for path in last.parent.glob("checkpoint-*"):
+            if path.name not in kept:
+                _delete(path)
 
 
 def begin(folder: Path, settings: dict[str, Any]) -> None:
@@ -33,7 +44,8 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
         log.warning("%s: an interrupted run is discarded; --resume would have continued it", folder)
     discard(folder)
     folder.mkdir(parents=True)
-    (folder / _SETTINGS).write_text(_dump(settings), encoding="utf-8")
+    with replacing(folder / _SETTINGS) as file:
+        file.write(_dump(settings))
 
 
 @contextmanager
@@ -82,9 +94,15 @@ def _latest(folder: Path) -> Path | None:
     latest = max(complete, key=_step)
     for path in folder.glob("checkpoint-*"):
         if path not in complete:
-            shutil.rmtree(path)
+            _delete(path)
     _update_best_path(latest)
     return latest
+
+
+def _delete(checkpoint: Path) -> None:
+    """Delete a checkpoint; the mark that it is complete goes first."""
+    (checkpoint / _COMPLETE).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint)
 
 
 def _update_best_path(checkpoint: Path) -> None:
@@ -94,7 +112,8 @@ def _update_best_path(checkpoint: Path) -> None:
     best = state.get("best_model_checkpoint")
     if best:
         state["best_model_checkpoint"] = str(checkpoint.parent / Path(best).name)
-        path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        with replacing(path) as file:
+            file.write(json.dumps(state, indent=2) + "\n")
 
 
 def _step(checkpoint: Path) -> int:

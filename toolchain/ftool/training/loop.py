@@ -104,7 +104,7 @@ def trainer_arguments(settings: TrainSettings, examples: int, folder: Path) -> d
         "eval_steps": interval,
         "save_strategy": "steps",
         "save_steps": interval,
-        "save_total_limit": 2,  # the best and the last
+        "save_total_limit": None,  # `MarkComplete` deletes checkpoints
         "load_best_model_at_end": True,
         "restore_callback_states_from_checkpoint": True,  # the patience already used by early stopping
         "metric_for_best_model": _RANK,

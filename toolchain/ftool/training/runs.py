@@ -13,9 +13,7 @@ import torch
 from transformers import set_seed
 
 from ftool.data.dataset import Dataset, Example, fingerprint
-from ftool.errors import TrainingError
 from ftool.evaluation.results import TrainReport
-from ftool.locking import exclusive
 from ftool.recipe.sections import Sections
 from ftool.training import checkpoints
 from ftool.training.hardware import (
@@ -33,8 +31,10 @@ from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.files import quiet_transformers
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.tokenizers.source import tokenizer_text
+from ftool_runtime.locks import writing
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
+TRAIN: Final = "ftool train"  # the writer of run/, as others are told
 _MAY_CHANGE: Final = ("threads", "report_to")  # settings of [train] that a resumed run may change
 _MODEL_INPUT_SETTINGS: Final = (
     "query_prompt",
@@ -54,35 +54,31 @@ def partial_folder(folder: Path) -> Path:
 def checkpointed(
     folder: Path, identity: dict[str, Any], *, resume: bool
 ) -> Iterator[tuple[Path, Path | None]]:
-    """Lock the model folder `folder`; yield the folder for checkpoints, and the checkpoint to resume from or None.
+    """Yield the folder for checkpoints in the model folder `folder`, and the checkpoint to resume from or None.
 
-    Raises TrainingError if another program trains in `folder`, or if `resume` is true and no run with the same
-    `identity` was interrupted there.
+    The caller holds the lock of `locked`. Raises TrainingError if `resume` is true and no run with the same `identity`
+    was interrupted there.
     """
     partial, resume_from = partial_folder(folder), None
-    with locked(folder):
-        with main_process_first():
-            if resume:
-                resume_from = checkpoints.resume(partial, identity)
-            elif is_main_process():
-                checkpoints.begin(partial, identity)
-        with checkpoints.discard_unless_resumable(partial):
-            yield partial, resume_from
+    with main_process_first():
+        if resume:
+            resume_from = checkpoints.resume(partial, identity)
+        elif is_main_process():
+            checkpoints.begin(partial, identity)
+    with checkpoints.discard_unless_resumable(partial):
+        yield partial, resume_from
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training or adapting the model in `folder`, the model folder.
+def locked(folder: Path, command: str) -> Iterator[None]:
+    """Keep other processes from training or adapting the model in `folder`, the model folder: see `writing`.
 
-    The system releases the lock if this process is killed. Raises TrainingError if another process holds the lock.
+    `command` is the name of this one. Raises BusyError if another process holds the lock.
     """
     if not is_main_process():
         yield
         return
-    busy = TrainingError(
-        f"{folder}: another ftool train or adapt is running here; wait until it ends, or use another folder"
-    )
-    with exclusive(folder / ".training.lock", busy):
+    with writing(ModelFolder(folder).run, command):
         yield
 
 
@@ -188,7 +184,7 @@ def keep_run(folder: Path, report: TrainReport, save: Callable[[Path], None]) ->
     """
     if not is_main_process():
         return
-    with replacing_folder(ModelFolder(folder).run) as run, quiet_transformers():  # a bar for each file
+    with replacing_folder(ModelFolder(folder).run, TRAIN) as run, quiet_transformers():  # a bar for each file
         save(run)
         write_metrics(run, report.to_json())
     checkpoints.discard(partial_folder(folder))

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from ftool.errors import TrainingError
 from ftool.workspace import cache_folder
 from ftool_export.checkpoints.classifier import LoadedClassifier, compute_features
 from ftool_export.tokenizers.source import tokenizer_text
+from ftool_runtime.atomic import replacing_path
 
 log = logging.getLogger(__name__)
 
@@ -95,28 +97,20 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
 
 def _write(path: Path, loaded: LoadedClassifier, texts: Sequence[Any], shape: tuple[int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        _reserve(partial, shape[0] * shape[1] * 4 + 4096)
+    with replacing_path(path) as partial:
         rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+        _reserve(partial)
         compute_features(loaded, texts, out=rows)
         rows.flush()
         del rows  # Windows can't rename a mapped file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Reserve `size` bytes for the file, because writing through a memory map to a full disk would kill the process."""
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        elif _free_bytes(path.parent) < size:
+def _reserve(path: Path) -> None:
+    """Reserve a sparse file's space, because writing through a memory map to a full disk would kill the process."""
+    size = path.stat().st_size
+    if not hasattr(os, "posix_fallocate"):
+        if shutil.disk_usage(path.parent).free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _free_bytes(folder: Path) -> int:
-    import shutil
-
-    return shutil.disk_usage(folder).free
+        return
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
