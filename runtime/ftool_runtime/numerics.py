@@ -24,3 +24,13 @@ def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
     small = np.exp(-np.abs(values))  # can't overflow, because the exponent is not positive
     result: NDArray[np.float64] = np.where(values >= 0, 1.0, small) / (1.0 + small)
     return result
+
+
+def float32_power(base: float, exponent: float) -> float | None:
+    """Return a positive base to the power `exponent`, in float64; None if float32 can hold it only as 0 or infinity."""
+    try:
+        power = float(base) ** exponent
+    except OverflowError:
+        return None
+    limits = np.finfo(np.float32)
+    return power if float(limits.smallest_subnormal) <= power <= float(limits.max) else None

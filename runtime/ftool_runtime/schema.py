@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ftool_runtime.errors import BundleError, FtoolError, nearest
 
@@ -160,10 +160,20 @@ def accepts(hint: Any, value: object) -> bool:
     if origin is Mapping or dataclasses.is_dataclass(hint):
         return isinstance(value, Mapping)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_number(value)
     if hint is type(None):
         return value is None
     return type(value) is hint
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether a value is a finite number that float64 can hold; booleans are not numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond float64
+        return False
 
 
 def show(value: object) -> str:
@@ -172,7 +182,10 @@ def show(value: object) -> str:
         return "true" if value else "false"
     if value is None:
         return "null"
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    try:
+        text = f'"{value}"' if isinstance(value, str) else repr(value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return f"a {type(value).__name__} with thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 

@@ -1,6 +1,5 @@
 """Find and read the files of a checkpoint, given as a folder or hub id, and keep transformers quiet meanwhile."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,8 @@ from transformers.utils import logging as hf_logging
 
 from ftool_export.checkpoints.places import require_place
 from ftool_export.errors import CheckpointError
+from ftool_runtime.json_reader import JsonError
+from ftool_runtime.json_reader import read_json as parse_json
 
 
 def find_file(source: str, name: str) -> Path | None:
@@ -38,8 +39,8 @@ def read_json(source: str, name: str) -> Any:
     if path is None:
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return parse_json(path.read_bytes(), strict=False)
+    except JsonError as error:
         raise CheckpointError(
             f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
         ) from error

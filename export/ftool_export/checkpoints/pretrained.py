@@ -1,7 +1,6 @@
 """Read the files of a Hugging Face checkpoint, given as a folder or hub id. Errors say how to fix the problem."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,8 @@ from ftool_export.checkpoints.places import ADAPTER_FILE, require_checkpoint
 from ftool_export.checkpoints.setfit import HEAD_FILE
 from ftool_export.errors import CheckpointError
 from ftool_export.networks import ngrams as _ngrams  # noqa: F401 (its architecture becomes known)
+from ftool_runtime.json_reader import JsonError
+from ftool_runtime.json_reader import read_json as parse_json
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def written_facts(source: str) -> dict[str, Any]:
     """Return the facts that ftool wrote into a checkpoint's config.json; empty if another program wrote it."""
     path = find_file(source, "config.json")
     try:
-        content = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        content = {} if path is None else parse_json(path.read_bytes(), strict=False)
+    except JsonError:
         return {}  # `read_config` refuses it
     return content.get("ftool") or {} if isinstance(content, dict) else {}

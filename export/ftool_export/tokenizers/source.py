@@ -31,6 +31,7 @@ from ftool_export.tokenizers.references import (
 )
 from ftool_export.tokenizers.sentencepiece_bpe import STRICT_TEXTS, converted_by_scores
 from ftool_export.tokenizers.texts import TEXTS
+from ftool_runtime.json_reader import JsonError, read_json
 
 log = logging.getLogger(__name__)
 
@@ -373,8 +374,8 @@ def _config(source: str) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = read_json(path.read_bytes(), strict=False)
+    except JsonError as error:
         raise CheckpointError(
             f"{path}: not valid JSON ({error}); fetch or write the checkpoint again"
         ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftool_runtime.errors import BundleError
-from ftool_runtime.schema import written
+from ftool_runtime.schema import show, written
 
 INPUT_NAMES: Final = ("input_ids", "attention_mask", "token_type_ids")
 SIDES: Final = ("right", "left")
@@ -14,6 +14,8 @@ CACHES: Final = ("in_place", "joined")
 AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
 POOLINGS: Final = ("mean", "cls", "last")
 SIMILARITIES: Final = ("cosine", "dot")
+LARGEST_WHOLE: Final = 2**31 - 1  # of lengths and token ids
+LONGEST_PROMPT: Final = 2**16  # characters of a text before every input; real ones have at most some hundreds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +53,13 @@ class InputContract:
         check_names("input.names", self.names, INPUT_NAMES)
         if "input_ids" not in self.names:
             raise BundleError(f"input.names must hold 'input_ids', got {list(self.names)}")
-        if self.max_length < 1:
-            raise BundleError(f"input.max_length must be at least 1, got {self.max_length}")
-        if self.vocabulary is not None and self.vocabulary < 1:
-            raise BundleError(f"input.vocabulary must be at least 1, got {self.vocabulary}")
+        check_whole("input.max_length", self.max_length, 1)
+        check_whole("input.vocabulary", self.vocabulary, 1)
         check_names("input.padding_side", (self.padding_side,), ("right",))
         check_names("input.truncation_side", (self.truncation_side,), SIDES)
-        if min(self.pad_token_id, self.pad_token_type_id) < 0:
-            raise BundleError(f"input.pad_token_id must not be negative, got {self.pad_token_id}")
+        check_whole("input.pad_token_id", self.pad_token_id, 0)
+        check_whole("input.pad_token_type_id", self.pad_token_type_id, 0)
+        check_prompt("input.prefix", self.prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,11 @@ class Languages:
         return {"source": sorted(self.source_tokens), "target": sorted(targets)}
 
     def __post_init__(self) -> None:
+        for name in ("source_tokens", "target_tokens"):
+            for code, token in getattr(self, name).items():
+                check_whole(f"languages.{name}.{code}", token, 0)
+        for code, prefix in self.target_prefixes.items():
+            check_prompt(f"languages.target_prefixes.{code}", prefix)
         targets = {*self.target_tokens, *self.target_prefixes}
         for where, code, known in (
             ("source", self.source, {*self.source_tokens}),
@@ -117,8 +123,7 @@ class GenerationContract:
     def __post_init__(self) -> None:
         check_names("generation.family", (self.family,), FAMILIES)
         check_names("generation.caches", (self.caches,), CACHES)
-        if self.max_length is not None and self.max_length < 2:
-            raise BundleError(f"generation.max_length must be at least 2, got {self.max_length}")
+        check_whole("generation.max_length", self.max_length, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +142,8 @@ class QuestionContract:
     no_answer_threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stride < 0:
-            raise BundleError(f"questions.stride must not be negative, got {self.stride}")
-        if self.max_answer_length < 1:
-            raise BundleError(f"questions.max_answer_length must be at least 1, got {self.max_answer_length}")
+        check_whole("questions.stride", self.stride, 0)
+        check_whole("questions.max_answer_length", self.max_answer_length, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +159,7 @@ class EntityContract:
     aggregation: str = written("first")
 
     def __post_init__(self) -> None:
-        if self.stride < 0:
-            raise BundleError(f"entities.stride must not be negative, got {self.stride}")
+        check_whole("entities.stride", self.stride, 0)
         check_names("entities.aggregation", (self.aggregation,), AGGREGATIONS)
 
 
@@ -180,10 +182,28 @@ class EmbeddingContract:
     similarity: str = "cosine"
 
     def __post_init__(self) -> None:
-        if self.dimension < 1:
-            raise BundleError(f"embedding.dimension must be at least 1, got {self.dimension}")
+        check_whole("embedding.dimension", self.dimension, 1)
+        for kind, prompt in self.prompts.items():
+            check_prompt(f"embedding.prompts.{kind}", prompt)
         check_names("embedding.pooling", (self.pooling,), POOLINGS)
         check_names("embedding.similarity", (self.similarity,), SIMILARITIES)
+
+
+def check_whole(where: str, value: int | None, least: int) -> None:
+    """Raise BundleError if a whole number is below `least` or beyond 32 bits; None is no number to check.
+
+    Larger numbers fit into no graph, tokenizer or buffer. The message calls the manifest's field `where`.
+    """
+    if value is not None and not least <= value <= LARGEST_WHOLE:
+        raise BundleError(
+            f"{where} must be a whole number from {least} to {LARGEST_WHOLE}, got {show(value)}"
+        )
+
+
+def check_prompt(where: str, text: str) -> None:
+    """Raise BundleError if a text that is put before inputs is so long that every call would be slow."""
+    if len(text) > LONGEST_PROMPT:
+        raise BundleError(f"{where} has {len(text):,} characters, and at most {LONGEST_PROMPT:,} are allowed")
 
 
 def check_names(where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

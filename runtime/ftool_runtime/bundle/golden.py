@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.atomic import replacing
-from ftool_runtime.bundle.paths import GOLDEN_FILE, path_inside
+from ftool_runtime.bundle.files import LARGEST_GOLDEN, read_json_file
+from ftool_runtime.bundle.paths import GOLDEN_FILE
 from ftool_runtime.errors import BundleError
 from ftool_runtime.schema import JSON
 from ftool_runtime.session.encoder_engine import Outputs
@@ -72,11 +73,10 @@ class Golden:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Return the golden answers of the bundle in `folder`. Raises BundleError if the file is missing or damaged."""
-        path = path_inside(folder, GOLDEN_FILE)
         try:
-            return JSON.build(cls, _as_now(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError, RecursionError, BundleError) as error:
-            raise BundleError(f"can't use {path}: {error}") from error
+            return JSON.build(cls, _as_now(read_json_file(folder, GOLDEN_FILE, LARGEST_GOLDEN)))
+        except (ValueError, TypeError, BundleError) as error:  # outputs that are not numbers
+            raise BundleError(f"can't use {folder / GOLDEN_FILE}: {error}") from error
 
     def write(self, folder: Path) -> None:
         """Write `golden.json` into `folder`; the file is replaced whole or not at all. Raises OSError."""

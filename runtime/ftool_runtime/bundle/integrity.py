@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from ftool_runtime.bundle.files import not_regular, open_regular
 from ftool_runtime.bundle.manifest import FileRecord, Manifest, manifest_problem
 from ftool_runtime.bundle.paths import MANIFEST_FILE, path_inside
 from ftool_runtime.errors import BundleError
@@ -15,10 +16,13 @@ _LITTER_PREFIX: Final = "._"  # prefix of files in which macOS stores extended a
 
 
 def file_record(path: Path) -> FileRecord:
-    """Return the size and hash of the file at `path`. Raises OSError if the file can't be read."""
+    """Return the size and hash of the file at `path`.
+
+    Raises OSError if the file can't be read, and BundleError if it is not a regular file.
+    """
     import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileRecord(bytes=path.stat().st_size, sha256=digest)
 
@@ -101,9 +105,14 @@ def _files(folder: Path) -> Iterator[str]:
 
 def _size_problem(path: Path, record: FileRecord) -> str | None:
     try:
-        size = path.stat().st_size
-    except OSError:
+        found = path.stat()
+    except FileNotFoundError:
         return "is missing"
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    if (problem := not_regular(found)) is not None:
+        return problem
+    size = found.st_size
     if size == record.bytes:
         return None
     how = "truncated" if size < record.bytes else "too long"
@@ -113,6 +122,6 @@ def _size_problem(path: Path, record: FileRecord) -> str | None:
 def _hash_problem(path: Path, record: FileRecord) -> str | None:
     try:
         same = file_record(path).sha256 == record.sha256
-    except OSError as error:
-        return f"can't be read: {error.strerror}"
+    except (OSError, BundleError) as error:
+        return f"can't be read: {getattr(error, 'strerror', error)}"
     return None if same else "has the right size but was altered: its SHA-256 is not the manifest's"

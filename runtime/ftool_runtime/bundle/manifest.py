@@ -5,6 +5,7 @@ hash, not a signature: it does not protect against deliberate changes.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from ftool_runtime.bundle.contracts import (
     Languages,
     QuestionContract,
     check_names,
+    check_whole,
 )
+from ftool_runtime.bundle.files import read_json_file
 from ftool_runtime.bundle.paths import MANIFEST_FILE, check_relative
 from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LAYOUTS, PRECISIONS, LayoutName
 from ftool_runtime.errors import BundleError
@@ -150,8 +153,7 @@ class Manifest:
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
         check_names("attention", (self.attention,), ATTENTIONS)
         check_names("layout", (self.layout,), LAYOUTS)
-        if self.widest_activation is not None and self.widest_activation < 1:
-            raise BundleError(f"widest_activation must be at least 1, got {self.widest_activation}")
+        check_whole("widest_activation", self.widest_activation, 1)
         for path in self.files:
             check_relative(path)
 
@@ -171,7 +173,7 @@ class Manifest:
         Raises BundleError if the manifest is missing, damaged, edited or from a newer ftool.
         """
         path = Path(folder) / MANIFEST_FILE
-        values = _parsed(path)
+        values = _parsed(path.parent)
         try:
             manifest = cls.from_json(values)
         except BundleError as error:
@@ -226,18 +228,13 @@ def manifest_problem(folder: Path) -> str | None:
 
     Raises BundleError if the folder has no manifest or the file can't be parsed.
     """
-    return digest_problem(_parsed(folder / MANIFEST_FILE))
+    return digest_problem(_parsed(folder))
 
 
-def _parsed(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(_no_bundle(path.parent)) from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise BundleError(f"{path} is not valid JSON: {error}; copy or export the bundle again") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"can't read {path}: {error}") from error
+def _parsed(folder: Path) -> Any:
+    if not os.path.lexists(folder / MANIFEST_FILE):
+        raise BundleError(_no_bundle(folder))
+    return read_json_file(folder, MANIFEST_FILE)
 
 
 def _with_lists(value: Any) -> Any:

@@ -32,7 +32,11 @@ def path_inside(folder: Path, name: str) -> Path:
     Raises BundleError if the name, or a symbolic link in it, points outside the bundle.
     """
     path = folder.joinpath(*check_relative(name).split("/"))
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as error:  # links that lead to each other
+        raise BundleError(f"{path} can't be followed: {error}; copy or export the bundle again") from error
+    if not inside:
         raise BundleError(
             f"{path} is a symbolic link that leads out of the bundle; copy the bundle with its links followed"
         )

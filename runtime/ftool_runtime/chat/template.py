@@ -19,7 +19,7 @@ class ChatTemplate:
         jinja2 = _jinja2()
         try:
             self._template = _environment(jinja2).from_string(source)
-        except jinja2.TemplateError as error:
+        except Exception as error:  # besides TemplateError what Python's compiler raises for deep nesting
             raise BundleError(f"the bundle's chat template can't be read: {_first_line(error)}") from error
         self._special_tokens = dict(special_tokens)
         self._errors = jinja2.exceptions

@@ -1,16 +1,17 @@
 """Convert messages to token ids. Special tokens in the template become tokens; in a message, they stay text."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from ftool_runtime.bundle.files import LARGEST_SETTINGS, LARGEST_TEMPLATE, read_file
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE, path_inside
+from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE
 from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.json_reader import JsonError, read_json
 from ftool_runtime.text.encode import text_problem
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
@@ -38,17 +39,21 @@ class ChatFiles(NamedTuple):
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> Self:
         """Read the files of the bundle in `folder`. Raises BundleError if a file can't be read."""
-        names = (CHAT_TEMPLATE_FILE, TOKENIZER_CONFIG_FILE)
-        return cls(folder, *(_read(folder, name) if name in manifest.files else None for name in names))
+        names = {CHAT_TEMPLATE_FILE: LARGEST_TEMPLATE, TOKENIZER_CONFIG_FILE: LARGEST_SETTINGS}
+        contents = (
+            read_file(folder, name, largest) if name in manifest.files else None
+            for name, largest in names.items()
+        )
+        return cls(folder, *contents)
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of tokenizer_config.json; {} if there is none. Raises BundleError for a damaged file."""
         if self.tokenizer_config is None:
             return {}
         try:
-            settings = json.loads(self.tokenizer_config)
-        except (ValueError, RecursionError) as error:
-            raise BundleError(f"{self.folder / TOKENIZER_CONFIG_FILE} is not valid JSON: {error}") from error
+            settings = read_json(self.tokenizer_config)
+        except JsonError as error:
+            raise BundleError(f"{self.folder / TOKENIZER_CONFIG_FILE} {error}") from error
         return settings if isinstance(settings, dict) else {}
 
     def source(self) -> str | None:
@@ -186,14 +191,6 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
             for key, inner in value.items()
         }
     return [_mapped(inner, change) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _read(folder: Path, name: str) -> bytes:
-    path = path_inside(folder, name)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"can't read {path}: {error}") from error
 
 
 def _special_tokens(

@@ -20,7 +20,8 @@ from ftool_runtime.decoding.logits_processors import (
 )
 from ftool_runtime.decoding.results import FinishReason, GeneratedRow
 from ftool_runtime.decoding.sampling import largest_places, sample_without_replacement, sampling_rng
-from ftool_runtime.numerics import log_softmax
+from ftool_runtime.errors import InputError
+from ftool_runtime.numerics import float32_power, log_softmax
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 
 _FAR = np.float32(-1e9)  # added to the scores of candidates that must not be chosen
@@ -124,7 +125,7 @@ class BeamRow:
         length = ids.shape[1] - self._context.prompt_tokens
         completed = ended.copy()
         completed[beams:] = False  # later candidates only replace beams that end
-        final = scores / np.float32(length**config.length_penalty)
+        final = scores / length_divisor(length, config.length_penalty)
         if (config.early_stopping is True and self._is_complete.all()) or not self._improvable:
             final += _FAR
         final = np.where(completed, final, final + _FAR)
@@ -143,7 +144,7 @@ class BeamRow:
         if config.early_stopping == "never" and config.length_penalty > 0:
             longest = self._context.longest
         length = longest - self._context.prompt_tokens
-        best = self._scores[0] / np.float32(length**config.length_penalty)
+        best = self._scores[0] / length_divisor(length, config.length_penalty)
         return not self._is_complete.all() or bool(best > self._complete_scores.min())
 
     def _result(self, ids: NDArray[np.int64], score: float) -> GeneratedRow:
@@ -154,6 +155,20 @@ class BeamRow:
         elif self._stop_check is not None and self._stop_check(answer):
             reason = "stop"
         return GeneratedRow(tuple(answer), reason, score)
+
+
+def length_divisor(length: int, penalty: float) -> np.float32:
+    """Return `length` to the power `penalty`, by which the score of an answer of `length` tokens is divided.
+
+    Raises InputError if float32 can't hold the result.
+    """
+    divisor = float32_power(length, penalty)
+    if divisor is None:
+        raise InputError(
+            f"length_penalty is {penalty:g}, and {length} tokens to this power are beyond float32's numbers; "
+            "set it nearer to 0"
+        )
+    return np.float32(divisor)
 
 
 def beam_search(decoder: Decoder, logits: Logits, rows: Sequence[BeamRow], beams: int) -> Iterator[None]:

@@ -1,12 +1,12 @@
 """`GenerationConfig`: the generation settings of transformers that this runtime supports, with checks."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from ftool_runtime.bundle.files import read_json_file
 from ftool_runtime.decoding.config_checks import check, check_needs, without_effect
 from ftool_runtime.errors import BundleError, InputError, nearest
 
@@ -128,10 +128,7 @@ class GenerationConfig:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Return the config in the file `path`. Raises BundleError for a damaged file or an unsupported field."""
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BundleError(f"can't use {path}: {error}") from error
+        values = read_json_file(path.parent, path.name)
         if not isinstance(values, dict):
             raise BundleError(f"{path} must hold an object, got {type(values).__name__}")
         try:

@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.schema import is_number
 
 Check = Callable[[str, Any], Any]
 
 LEAST_TEMPERATURE: Final = (
     1e-6  # below this, scores become too large for beam search, which adds -1e9 to some
+)
+LARGEST_WHOLE: Final = 2**31 - 1  # of token ids and of numbers of tokens
+LARGEST_NUMBER: Final = (
+    1e30  # and its reciprocal the smallest factor: products with logits stay within float32
 )
 MOST_ANSWERS: Final = 256  # beams or sampled answers for one text; each has its own caches
 
@@ -36,7 +41,7 @@ def without_effect(name: str, value: Any, *, in_file: bool = False) -> bool:
     without = _REFUSED[name] if name in _REFUSED else _IGNORED_IN_FILES[name]
     if value in (None, *without) or (in_file and name in _IGNORED_IN_FILES):
         return True
-    raise InputError(f"{name}={value!r} is not supported here; remove it, or generate with transformers")
+    raise InputError(f"{name}={_told(value)} is not supported here; remove it, or generate with transformers")
 
 
 def check_needs(given: Mapping[str, Any], *, do_sample: bool, num_beams: int, lookup: bool) -> None:
@@ -65,16 +70,28 @@ def _check_need(given: Mapping[str, Any], neutral: Mapping[str, Any], needed: st
     for name in neutral.keys() & given.keys():
         if given[name] not in (None, neutral[name]):
             raise InputError(
-                f"{name}={given[name]!r} has no effect without {needed}; set that, or remove {name}"
+                f"{name}={_told(given[name])} has no effect without {needed}; set that, or remove {name}"
             )
 
 
-def _whole(least: int, most: float = math.inf) -> Check:
-    highest = f" and at most {most}" if most < math.inf else ""
+def _told(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def _whole(least: int, most: float = LARGEST_WHOLE) -> Check:
+    highest = f" and at most {most}" if most < LARGEST_WHOLE else ""
 
     def whole(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise InputError(f"{name} must be a whole number of at least {least}{highest}, got {value!r}")
+            highest_told = highest or (
+                f" and at most {most}" if isinstance(value, int) and value > most else ""
+            )
+            raise InputError(
+                f"{name} must be a whole number of at least {least}{highest_told}, got {_told(value)}"
+            )
         return value
 
     return whole
@@ -82,13 +99,18 @@ def _whole(least: int, most: float = math.inf) -> Check:
 
 def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
     def number(name: str, value: Any) -> float:
-        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not good or value > high or value < low or (open_low and value == low):
+        good = is_number(value) and abs(value) <= LARGEST_NUMBER
+        if good and open_low:
+            good = value - low >= 1 / LARGEST_NUMBER
+        if not good or value > high or value < low:
             lowest = f"above {low:g}" if open_low else f"at least {low:g}"
-            limits = (f"a number {lowest}" if low > -math.inf else "a number") + (
-                f" and at most {high:g}" if high < math.inf else ""
+            highest = (
+                high if high < math.inf else LARGEST_NUMBER if is_number(value) and value > 1 else math.inf
             )
-            raise InputError(f"{name} must be {limits}, got {value!r}{_hint(name, value)}")
+            limits = (f"a number {lowest}" if low > -math.inf else "a number") + (
+                f" and at most {highest:g}" if highest < math.inf else ""
+            )
+            raise InputError(f"{name} must be {limits}, got {_told(value)}{_hint(name, value)}")
         return float(value)
 
     return number
@@ -104,7 +126,7 @@ def _hint(name: str, value: Any) -> str:
 
 def _truth(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"{name} must be True or False, got {value!r}")
+        raise InputError(f"{name} must be True or False, got {_told(value)}")
     return value
 
 
@@ -112,14 +134,14 @@ def _early_stopping(name: str, value: Any) -> bool | str:
     if isinstance(value, bool):
         return value
     if value != "never":
-        raise InputError(f'{name} must be True, False or "never", got {value!r}')
+        raise InputError(f'{name} must be True, False or "never", got {_told(value)}')
     return "never"
 
 
 def _tokens(name: str, value: Any) -> tuple[int, ...]:
     listed = (value,) if isinstance(value, int) else value
     if not isinstance(listed, list | tuple) or not all(_is_token(token) for token in listed):
-        raise InputError(f"{name} must be a token id or a list of them, got {value!r}")
+        raise InputError(f"{name} must be a token id or a list of them, got {_told(value)}")
     return tuple(listed)
 
 
@@ -132,7 +154,7 @@ def _start_tokens(name: str, value: Any) -> int | tuple[int, ...]:
 
 
 def _is_token(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_WHOLE
 
 
 def _pad(name: str, value: Any) -> int | None:
@@ -145,30 +167,38 @@ def _token_runs(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
     if not isinstance(value, list | tuple) or not all(
         isinstance(run, list | tuple) and run and all(_is_token(token) for token in run) for run in value
     ):
-        raise InputError(f"{name} must be a list of lists of token ids, none of them empty, got {value!r}")
+        raise InputError(
+            f"{name} must be a list of lists of token ids, none of them empty, got {_told(value)}"
+        )
     return tuple(tuple(run) for run in value)
 
 
 def _biases(name: str, value: Any) -> tuple[tuple[tuple[int, ...], float], ...]:
     pairs = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(pairs, list | tuple) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], int | float)
-        for pair in pairs
+        isinstance(pair, list | tuple) and len(pair) == 2 and _is_bias(pair[1]) for pair in pairs
     ):
-        raise InputError(f"{name} must be a list of pairs of token ids and a number, got {value!r}")
+        raise InputError(f"{name} must be a list of pairs of token ids and a number, got {_told(value)}")
     return tuple((_token_runs(name, [run])[0], float(bias)) for run, bias in pairs)
+
+
+def _is_bias(value: object) -> bool:
+    """Return whether a number may be added to logits; infinity forbids a token or forces it."""
+    return (is_number(value) and abs(value) <= LARGEST_NUMBER) or value in (math.inf, -math.inf)
 
 
 def _decay(name: str, value: Any) -> tuple[int, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise InputError(f"{name} must be a pair of a token count and a factor, got {value!r}")
+        raise InputError(f"{name} must be a pair of a token count and a factor, got {_told(value)}")
     return _whole(0)(name, value[0]), _number(0, open_low=True)(name, value[1])
 
 
 def _strings(name: str, value: Any) -> tuple[str, ...]:
     listed = (value,) if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(text, str) and text for text in listed):
-        raise InputError(f"{name} must be a string or a list of strings, none of them empty, got {value!r}")
+        raise InputError(
+            f"{name} must be a string or a list of strings, none of them empty, got {_told(value)}"
+        )
     return tuple(listed)
 
 
@@ -179,7 +209,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "min_length": _whole(0),
     "stop_strings": _strings,
     "do_sample": _truth,
-    "seed": _whole(0),
+    "seed": _whole(0, math.inf),
     "num_beams": _whole(1, MOST_ANSWERS),
     "num_return_sequences": _whole(1, MOST_ANSWERS),
     "early_stopping": _early_stopping,

@@ -69,7 +69,7 @@ class GeneratorEngine:
         self.contract: GenerationContract = manifest.generation
         self.settings = _on_cpu(settings)
         self.device = "cpu"
-        self.tokens = GenerationTokenizer(path_inside(folder, TOKENIZER_FILE), manifest.input.vocabulary)
+        self.tokens = GenerationTokenizer(folder / TOKENIZER_FILE, manifest.input.vocabulary)
         self.config = _config(folder, manifest)
         self.guard = ForkGuard(self._open(folder))
 
@@ -333,7 +333,7 @@ def _on_cpu(settings: SessionSettings) -> SessionSettings:
 def _config(folder: Path, manifest: Manifest) -> GenerationConfig:
     if GENERATION_CONFIG_FILE not in manifest.files:
         return GenerationConfig()
-    config = GenerationConfig.read(path_inside(folder, GENERATION_CONFIG_FILE))
+    config = GenerationConfig.read(folder / GENERATION_CONFIG_FILE)
     refusal = lookup_refusal(config, manifest.precision)
     if refusal is None:
         return config

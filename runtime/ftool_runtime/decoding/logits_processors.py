@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.decoding.sampling import sampling_filters
 from ftool_runtime.errors import BundleError, FtoolError, InputError
-from ftool_runtime.numerics import log_softmax
+from ftool_runtime.numerics import float32_power, log_softmax
 
 Scores = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -211,7 +211,13 @@ def _growing_eos(start: int, factor: float, ends: Ids) -> Processor:
         if ids.size > start:
             there = ends[ends < scores.size]
             chosen = scores[there]
-            factor_now = np.float32(math.pow(factor, ids.size - start) - 1)
+            power = float32_power(factor, ids.size - start)
+            if power is None:
+                raise InputError(
+                    f"exponential_decay_length_penalty: {factor:g} to the power {ids.size - start} is beyond float32's "
+                    "numbers; set the factor nearer to 1, or a smaller max_new_tokens"
+                )
+            factor_now = np.float32(power - 1)
             with np.errstate(
                 over="ignore"
             ):  # a token that remove_invalid_values made finite may grow to infinity

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE, path_inside
+from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE
 from ftool_runtime.errors import BundleError
 from ftool_runtime.models.base import In, Model, Out, listed
 from ftool_runtime.session.background import Background
@@ -49,7 +49,7 @@ class EncoderModel(Model[In, Out]):
         width = cls.width(manifest)
         import_onnxruntime()
         # onnxruntime loads a graph without holding Python's lock, so the tokenizer is read meanwhile.
-        tokenizer = Background(lambda: read_tokenizer(path_inside(folder, TOKENIZER_FILE)))
+        tokenizer = Background(lambda: read_tokenizer(folder / TOKENIZER_FILE))
         engine = EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token)
         return cls(folder, engine, tokenizer.result())
 

@@ -106,6 +106,7 @@ class EncoderEngine:
                 f"{self._model_path} has the inputs {list(session.input_names)} and the outputs "
                 f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
             )
+        session.check_types(self._model_path, contract.names, (output,))
         if "attention_mask" not in contract.names and not self.manifest.precision.rows_share_scale:
             raise BundleError(
                 f"{self._model_path} takes no attention mask, so its rows must run singly; export it again"

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,6 +25,8 @@ PROFILES: Final = ("desktop", "throughput")
 
 _CUDA: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
+_WHOLE_TYPES: Final = ("tensor(int64)", "tensor(int32)")
+_NUMBER_TYPES: Final = ("tensor(float)", "tensor(float16)")
 _ERRORS_ONLY: Final = 3  # onnxruntime's log severities: 2 warning, 3 error
 
 
@@ -99,6 +101,19 @@ class OnnxSession:
             node.name: tuple(node.shape) for node in (*inputs, *outputs)
         }
         self.types: Mapping[str, str] = {node.name: node.type for node in (*inputs, *outputs)}
+
+    def check_types(self, path: Path, whole: Iterable[str], numbers: Iterable[str]) -> None:
+        """Raise BundleError, which names the file `path`, if an input or output has another type than the runtime's.
+
+        Those named in `whole` must hold whole numbers, and those in `numbers` floating-point numbers.
+        """
+        for names, types in ((whole, _WHOLE_TYPES), (numbers, _NUMBER_TYPES)):
+            for name in names:
+                if self.types[name] not in types:
+                    raise BundleError(
+                        f"{path}: {name} is a {self.types[name]}, and this runtime takes {' or '.join(types)}; export "
+                        "the bundle again"
+                    )
 
     def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         """Run the graph on `feeds`, its inputs by name, and return the output named `output`.

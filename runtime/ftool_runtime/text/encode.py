@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ftool_runtime.bundle.files import LARGEST_TOKENIZER, read_text_file
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
 
@@ -27,12 +28,20 @@ class Tokens(NamedTuple):
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
-    """Return the tokenizer in the file `path`, without truncation and padding. Raises BundleError for a bad file."""
+    """Return the tokenizer in the bundle's file `path`, without truncation and padding.
+
+    Its JSON is read by tokenizers, which bounds the nesting itself.
+
+    Raises BundleError for a file that tokenizers can't read, and for the reasons of `read_file`.
+    """
     from tokenizers import Tokenizer  # imported here because it takes 30 ms
 
+    text = read_text_file(path.parent, path.name, LARGEST_TOKENIZER)
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # tokenizers raises nothing more specific
+        tokenizer = Tokenizer.from_str(text)
+    except BaseException as error:
+        if not of_tokenizers(error):
+            raise
         raise BundleError(f"{path} is not a tokenizer that this runtime can read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -63,8 +72,8 @@ def run_tokenizer(
     """
     try:
         return tokenizer.encode(text, pair, add_special_tokens=add_special_tokens)
-    except Exception as error:  # tokenizers raises nothing more specific
-        if truncation_refused(error):
+    except BaseException as error:
+        if not of_tokenizers(error) or truncation_refused(error):
             raise
         place = f"the {what}" if row is None else f"{what} {row}"
         raise InputError(
@@ -73,7 +82,12 @@ def run_tokenizer(
         ) from error
 
 
-def truncation_refused(error: Exception) -> bool:
+def of_tokenizers(error: BaseException) -> bool:
+    """Return whether an exception can be one of tokenizers: a plain Exception, or a panic, which is not even that."""
+    return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
+
+
+def truncation_refused(error: BaseException) -> bool:
     """Return whether an error of tokenizers says that a first text alone is longer than the tokenizer's limit."""
     return "Truncation" in str(error)
 

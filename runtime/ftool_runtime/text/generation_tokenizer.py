@@ -66,14 +66,14 @@ class GenerationTokenizer:
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text, including special tokens."""
-        return len(self.tokenizer.encode(text).ids)
+        return len(run_tokenizer(self.tokenizer, text).ids)
 
     def beginning(self, text: str, tokens: int) -> str:
         """Return the longest beginning of `text` with at most `tokens` tokens, but at least one character."""
-        ends = [end for _, end in self.tokenizer.encode(text, add_special_tokens=False).offsets]
+        ends = [end for _, end in run_tokenizer(self.tokenizer, text, add_special_tokens=False).offsets]
         for place in range(min(tokens, len(ends)) - 1, -1, -1):  # a word that is cut may need more tokens
             head = text[: ends[place]]
-            if head and len(self.tokenizer.encode(head, add_special_tokens=False).ids) <= tokens:
+            if head and len(run_tokenizer(self.tokenizer, head, add_special_tokens=False).ids) <= tokens:
                 return head
         return text[:1]
 

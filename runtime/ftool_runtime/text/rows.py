@@ -5,12 +5,12 @@ Callers decode the files and name them in errors; `RowError` says which line is 
 
 import csv
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.json_reader import JsonError, read_json
 from ftool_runtime.text.csv_form import PEEKED, csv_form
 
 _CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
@@ -151,8 +151,6 @@ def json_rows(lines: Iterable[str], *, bad: Callable[[RowError], None] | None = 
 
 def _json_value(line: str, number: int) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RowError(number, f"is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number that is too long, or lists nested too deeply
-        raise RowError(number, f"is JSON that can't be read: {error}") from error
+        return read_json(line, strict=False)
+    except JsonError as error:
+        raise RowError(number, str(error)) from error

@@ -272,3 +272,23 @@ def test_two_sessions_at_once_do_not_mix(chatter: ft.TextGenerator) -> None:
     for thread in threads:
         thread.join()
     assert got == [True] * 20
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if true %}" * 2000 + "{% endif %}" * 2000,
+        "{{ " + "(" * 2000 + "1" + ")" * 2000 + " }}",
+        "{{ " + "[" * 300 + "]" * 300 + " }}",
+        "{% for a in messages %}" * 30 + "{% endfor %}" * 30,
+    ],
+    ids=["blocks", "parentheses", "lists", "loops"],
+)
+def test_a_template_nested_deeper_than_python_compiles_is_one_clear_error(
+    make_generator: GeneratorMaker, template: str
+) -> None:
+    with (
+        ft.TextGenerator.load(with_template(make_generator, template)) as model,
+        pytest.raises(ft.BundleError, match=r"chat template (can't be read|fails|renders)"),
+    ):
+        model.chat([{"role": "user", "content": "Hello"}])

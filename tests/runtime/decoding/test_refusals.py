@@ -283,3 +283,35 @@ def test_a_word_that_a_closed_vocabulary_lacks_is_refused(make_generator: Genera
         assert error.value.row == 1
         with pytest.raises(ft.InputError, match="can't be encoded"):
             model.tokenize(["chess"])
+
+
+@pytest.mark.parametrize("penalty", [340.0, -340.0, 1e300, 10**400, 10**5000], ids=range(5))
+def test_a_length_penalty_that_numbers_cant_hold_is_refused(
+    writer_model: ft.TextGenerator, penalty: float
+) -> None:
+    with pytest.raises(ft.InputError, match="length_penalty"):
+        writer_model("Hello", num_beams=2, length_penalty=penalty)
+
+
+def test_an_exponential_decay_that_numbers_cant_hold_is_refused(writer_model: ft.TextGenerator) -> None:
+    with pytest.raises(ft.InputError, match="exponential_decay_length_penalty"):
+        writer_model("Hello", exponential_decay_length_penalty=(0, 1e29), min_new_tokens=6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"repetition_penalty": 10**400},
+        {"suppress_tokens": [10**30]},
+        {"temperature": 1e300, "do_sample": True},
+        {"max_new_tokens": 10**5000},
+        {"sequence_bias": [[[1], float("nan")]]},
+        {"bad_words_ids": [[10**30]]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_beyond_what_numbers_hold_are_refused_by_name(
+    writer_model: ft.TextGenerator, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ft.InputError, match=next(iter(options))):
+        writer_model("Hello", **options)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ftool_runtime.knowledge.terms import UNSPACED_LETTERS
+from ftool_runtime.text.encode import read_tokenizer
 
 # Characters counted as one token: some tokenizers make a single unknown token of a very long word.
 _LONGEST = 24
@@ -23,12 +24,8 @@ class TokenizerCounter:
     """Finds the tokens of texts with the tokenizer of an embedder's bundle."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file `tokenizer.json` at `path`, which must be valid."""
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(path))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        """Read the file `tokenizer.json` at `path`. Raises BundleError for a damaged file."""
+        self._tokenizer = read_tokenizer(path)
 
     def starts(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
         """Return, for each text, the position of each token's first character.

@@ -64,6 +64,7 @@ class SourceEncoder:
             raise BundleError(
                 f"{path} lacks outputs that its decoder takes: {missing}; export the bundle again"
             )
+        self._session.check_types(path, self._session.input_names, wanted)
         self._wanted = tuple(wanted)
 
     def encode(self, rows: Sequence[Sequence[int]]) -> Sources:

@@ -76,7 +76,7 @@ class DecoderGraph:
         self.cross = tuple(name for name in names if name.startswith(CROSS))
         self.caches = tuple(self._cache(name, path) for name in names if name.startswith(PAST))
         self._check(path)
-        vocabulary = self.session.shapes[LOGITS][-1]
+        vocabulary = self.session.shapes[LOGITS][-1] if len(self.session.shapes[LOGITS]) == 3 else None
         if not isinstance(vocabulary, int):
             raise BundleError(f"{path} has logits of unknown size; export the bundle again")
         self.vocabulary = vocabulary
@@ -108,6 +108,8 @@ class DecoderGraph:
                 f"{len(self.session.output_names)} outputs, which is not a decoder with caches {kind!r}; "
                 "export the bundle again"
             )
+        caches = (name for cache in self.caches for name in (cache.past, cache.present))
+        self.session.check_types(path, inputs, (LOGITS, *caches, *self.cross))
         if bool(self.cross) != (self.contract.family == "encoder-decoder") or not self.caches:
             raise BundleError(
                 f"{path} has {len(self.caches)} caches and {len(self.cross)} of a source; "

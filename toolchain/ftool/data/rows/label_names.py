@@ -1,6 +1,5 @@
 """Read the names of labels that are numbers from a file: one name per line, lines of number and name, or JSON."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from ftool.data.sources.files import read_text
 from ftool.data.table import Table
 from ftool.errors import DataError
+from ftool_runtime.json_reader import read_json
 
 LabelNames = Mapping[int, str]  # the name of each number, in the order of the model's outputs
 
@@ -81,7 +81,7 @@ def _from_json(path: str, text: str) -> list[tuple[int, str]] | None:
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
-        value = json.loads(text)
+        value = read_json(text, strict=False)
     except ValueError as error:
         if Path(path).suffix.lower() == ".json" or text.lstrip().startswith("{"):
             raise DataError(f"{path}: looks like JSON but is not: {error}") from error

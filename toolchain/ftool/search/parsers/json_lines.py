@@ -8,6 +8,7 @@ from typing import Any
 
 from ftool.errors import DocumentError
 from ftool.search.types import Document, Piece, Title
+from ftool_runtime.json_reader import JsonError, read_json
 
 TEXT_KEYS = ("text", "content", "body", "passage", "context", "document")
 _TITLE_KEYS = ("title", "heading", "headline")
@@ -113,11 +114,9 @@ def _document(values: Mapping[str, Any], file: str, name: str, where: str, colum
 
 def _object(line: str, where: str) -> Mapping[str, Any]:
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DocumentError(f"{where} is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number with too many digits, lists nested too deeply
-        raise DocumentError(f"{where} is JSON that can't be read: {error}") from error
+        values = read_json(line, strict=False)
+    except JsonError as error:
+        raise DocumentError(f"{where} {error}") from error
     if isinstance(values, str):
         return {"text": values}
     if not isinstance(values, dict):
