@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
-RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numkong tqdm
+RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numkong tqdm cryptography cffi pycparser
 # Modules are compiled when they are first imported: most of torch's never are.
 PIP := pip install --quiet --no-compile --constraint constraints.txt
 # A worker for each core; tests/conftest.py says which files stay together and which go first. The rooms of the

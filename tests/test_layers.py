@@ -21,6 +21,7 @@ PACKAGES = {"ftool": "toolchain", "ftool_export": "export", "ftool_runtime": "ru
 FORBIDDEN = {"ftool": set(), "ftool_export": {"ftool"}, "ftool_runtime": {"ftool", "ftool_export"}}
 EXTRAS = {  # the libraries of the runtime's extras, each imported by one file and only when needed
     "jinja2": "ftool_runtime/chat/template.py",
+    "cryptography": "ftool_runtime/bundle/signature.py",
     "usearch": "ftool_runtime/knowledge/approximate.py",
 }
 RUNTIME_MAY_IMPORT = {"ftool_runtime", "numpy", "onnxruntime", "tokenizers"} | sys.stdlib_module_names

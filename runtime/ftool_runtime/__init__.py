@@ -16,6 +16,7 @@ from ftool_runtime.errors import (
     InputError,
     OtherProcessError,
     RuntimeMissingError,
+    SignatureError,
 )
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ _ERRORS = (
     InputError,
     OtherProcessError,
     RuntimeMissingError,
+    SignatureError,
 )
 
 __all__ = sorted([*_MODULE_OF, *(error.__name__ for error in _ERRORS), "__version__"])

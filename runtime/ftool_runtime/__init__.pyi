@@ -15,6 +15,7 @@ from ftool_runtime.errors import FtoolError as FtoolError
 from ftool_runtime.errors import InputError as InputError
 from ftool_runtime.errors import OtherProcessError as OtherProcessError
 from ftool_runtime.errors import RuntimeMissingError as RuntimeMissingError
+from ftool_runtime.errors import SignatureError as SignatureError
 from ftool_runtime.loading import load as load
 from ftool_runtime.models.base import Model as Model
 from ftool_runtime.models.chat_session import ChatSession as ChatSession

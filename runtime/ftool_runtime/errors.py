@@ -11,6 +11,10 @@ class BundleError(FtoolError):
     """Raised if a folder is not a bundle, or the bundle is damaged, from a newer ftool, or not supported here."""
 
 
+class SignatureError(BundleError):
+    """Raised if trusted keys are given, and none of them has signed the bundle as it is."""
+
+
 class DeviceError(FtoolError):
     """Raised if the requested device is not available on this machine, or the bundle was not made for it."""
 

@@ -1,6 +1,6 @@
 """`load`: load a bundle of any task, as an object of the model class for that task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -12,6 +12,7 @@ from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
 
 if TYPE_CHECKING:
+    from ftool_runtime.bundle.signature import TrustedKey
     from ftool_runtime.models.classifier import TextClassifier
     from ftool_runtime.models.embedder import Embedder
     from ftool_runtime.models.reader import Reader
@@ -53,6 +54,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "TextClassifier": ...
 
 
@@ -64,6 +66,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "TextRegressor": ...
 
 
@@ -75,6 +78,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "TokenTagger": ...
 
 
@@ -86,6 +90,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "Reader": ...
 
 
@@ -97,6 +102,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "Embedder": ...
 
 
@@ -108,6 +114,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "Seq2SeqGenerator": ...
 
 
@@ -119,6 +126,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> "TextGenerator": ...
 
 
@@ -130,6 +138,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> Model[Any, Any]: ...
 
 
@@ -140,6 +149,7 @@ def load(
     device: Device = "cpu",
     threads: int | None = None,
     profile: Profile = "desktop",
+    trusted_keys: "Sequence[TrustedKey] | None" = None,
 ) -> Model[Any, Any]:
     """Load the bundle in `folder`. Nothing is downloaded: a bundle holds everything that its model needs.
 
@@ -153,6 +163,8 @@ def load(
             on, its CPU quota, and the physical cores.
         profile: "desktop" for programs that answer occasionally: no CPU time is used between calls.
             "throughput" for programs that answer without a pause: threads spin until the next call.
+        trusted_keys: public Ed25519 keys, as paths of files or as texts in PEM or OpenSSH format. One of them must have
+            signed the bundle (`ftool sign`), and every file is hashed. None accepts any bundle.
 
     Returns:
         A model of the class that runs the bundle's task: a TextClassifier, TextRegressor, MultiRegressor, TokenTagger,
@@ -162,13 +174,19 @@ def load(
         BundleError: the folder is not a bundle, or the bundle is damaged, for another task or from a newer ftool; or
             `task` is "text-classification" and the bundle answers with numbers (use `TextRegressor.load` for one
             number, `MultiRegressor.load` for several).
+            SignatureError, which is one too, if no trusted key has signed the bundle.
         DeviceError: the device is not available, or the bundle was not made for it.
-        InputError: the task, device or profile is unknown, or the number of threads is too small or too large.
-        RuntimeMissingError: onnxruntime is not installed.
+        InputError: the task, device or profile is unknown, the number of threads is too small or too large, or a key
+            can't be read.
+        RuntimeMissingError: onnxruntime is not installed, or there are keys and cryptography is not.
     """
     expected = None if task is None else _class_for(task)
     settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
     folder = Path(folder)
+    if trusted_keys is not None:
+        from ftool_runtime.bundle.signature import check_trusted  # needed only with keys
+
+        check_trusted(folder, trusted_keys)
     manifest = Manifest.read(folder)
     kind = next((kind for kind in _kinds() if kind.runs(manifest)), None)
     if kind is None:

@@ -36,6 +36,7 @@ EXTRAS: Final[Mapping[str, Extra]] = {
     "generate": Extra(
         use="training or measuring models that write text", modules=("rouge_score", "sacrebleu", "trl")
     ),
+    "sign": Extra(use="signing bundles", modules=("cryptography",)),
     "search": Extra(use="indexing HTML, Markdown and EPUB files", modules=("lxml", "markdown_it")),
 }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ftool_runtime.bundle.files import not_regular, open_regular
 from ftool_runtime.bundle.manifest import FileRecord, Manifest, manifest_problem
-from ftool_runtime.bundle.paths import MANIFEST_FILE, path_inside
+from ftool_runtime.bundle.paths import MANIFEST_FILE, SIGNATURE_FILE, path_inside
 from ftool_runtime.errors import BundleError
 
 _UNLISTED: Final = "is not in the manifest's list of files"
@@ -75,7 +75,8 @@ def unlisted_files(folder: Path, manifest: Manifest) -> list[str]:
     files are ignored: hidden files and folders at the top (`.git`, `.gitattributes`), and, in all folders, files that
     file managers create (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
     """
-    return sorted(name for name in _files(folder) if name != MANIFEST_FILE and name not in manifest.files)
+    beside = (MANIFEST_FILE, SIGNATURE_FILE)  # neither can be in the list
+    return sorted(name for name in _files(folder) if name not in beside and name not in manifest.files)
 
 
 def _problems(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:

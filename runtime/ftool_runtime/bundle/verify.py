@@ -1,7 +1,7 @@
 """`verify`: check that a bundle is as exported and gives the same outputs and answers on this machine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ftool_runtime.bundle.golden import Golden, encoder_answers, first_difference, largest_difference
 from ftool_runtime.bundle.integrity import altered_files
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import GOLDEN_FILE
-from ftool_runtime.errors import BundleError
+from ftool_runtime.bundle.paths import GOLDEN_FILE, SIGNATURE_FILE
+from ftool_runtime.bundle.signature import TrustedKey, signer
+from ftool_runtime.errors import BundleError, SignatureError
 from ftool_runtime.loading import load
 from ftool_runtime.session.onnx_session import Device
 
@@ -76,6 +77,7 @@ class VerifyReport:
         failure: why the replay failed; None if the replay ran, or was skipped because files are altered.
         replay: the comparison of golden outputs and answers; None if the golden inputs were not replayed.
         notes: one line for each check that was not possible.
+        signed_by: the fingerprint of the trusted key that has signed the bundle; None if no keys were given.
     """
 
     bundle: str
@@ -84,6 +86,7 @@ class VerifyReport:
     failure: str | None
     replay: Replay | None
     notes: tuple[str, ...] = ()
+    signed_by: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -96,13 +99,20 @@ class VerifyReport:
         return {**asdict(self), "passed": self.passed, "replay": replay}
 
 
-def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = None) -> VerifyReport:
+def verify(
+    folder: Path | str,
+    *,
+    device: Device = "cpu",
+    threads: int | None = None,
+    trusted_keys: Sequence[TrustedKey] | None = None,
+) -> VerifyReport:
     """Check the manifest's digest and every file's hash, then replay the golden inputs one at a time.
 
     Args:
         folder: the bundle.
         device: the device, as for `load`.
         threads: the number of CPU threads, as for `load`.
+        trusted_keys: public keys, of which one must have signed the bundle, as for `load`; None accepts any bundle.
 
     Raises:
         BundleError: the folder is not a bundle, or its manifest is damaged.
@@ -110,7 +120,12 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
     """
     folder = Path(folder)
     manifest = Manifest.read(folder, accept_edited=True)
-    altered = altered_files(folder, manifest)
+    altered, signed_by = dict(altered_files(folder, manifest)), None
+    if trusted_keys is not None:
+        try:
+            signed_by = signer(folder, trusted_keys)
+        except SignatureError as error:
+            altered[SIGNATURE_FILE] = f"is no signature by a trusted key: {error}"
     golden, found, failure = None, None, None
     if not altered:
         try:
@@ -127,6 +142,7 @@ def verify(folder: Path | str, *, device: Device = "cpu", threads: int | None = 
         failure=failure,
         replay=found,
         notes=tuple(note for note, applies in before.items() if applies),
+        signed_by=signed_by,
     )
 
 

@@ -97,13 +97,15 @@ def _chat(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from ftool_runtime.bundle.verify import verify
 
-    report = verify(options.bundle, device=options.device, threads=options.threads)
+    report = verify(options.bundle, device=options.device, threads=options.threads, trusted_keys=options.keys)
     lines = [f"{name} {problem}" for name, problem in report.altered.items()]
     lines += [report.failure] if report.failure else []
     lines += report.notes
     if report.replay is not None:
         lines += report.replay.changed
         lines.append(report.replay.summary())
+    if report.signed_by is not None:
+        lines.append(f"signed by {report.signed_by}")
     lines.append(f"{report.files} files: " + ("verified" if report.passed else "NOT verified"))
     _show(options, report.to_json(), lines)
     return DONE if report.passed else CHECK_FAILED
@@ -188,7 +190,14 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     )
     _add_generation_flags(chat)
 
-    _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
+    verify = _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
+    verify.add_argument(
+        "--key",
+        dest="keys",
+        action="append",
+        metavar="FILE",
+        help="a public key: the bundle must be signed by it, or by another --key",
+    )
 
     bench = _command(commands, "bench", _bench, "measure latency, throughput, cold start and memory")
     bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")

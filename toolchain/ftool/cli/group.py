@@ -43,6 +43,7 @@ COMMANDS = {
     ),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model one example."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
+    "sign": CommandEntry("ftool.cli.sign:sign", "Sign a bundle, so that apps accept only yours."),
     "push": CommandEntry("ftool.cli.push:push", "Publish a bundle on the Hugging Face hub."),
     "index": CommandEntry("ftool.cli.index:index", "Add documents to a knowledge base."),
     "ask": CommandEntry("ftool.cli.ask:ask", "Answer a question from a knowledge base."),
