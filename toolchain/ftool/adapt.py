@@ -27,13 +27,13 @@ from ftool.training.head.features import cached_features
 from ftool.training.head.teach import Lesson, teach_head
 from ftool.training.runs import locked, write_metrics
 from ftool.workspace import METRICS_FILE, ModelFolder, read_metrics
-from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.classifier import (
     LoadedClassifier,
     compute_features,
     load_classifier,
 )
 from ftool_runtime.errors import InputError
+from ftool_runtime.folder_swap import replacing_folder
 from ftool_runtime.postprocessing.classification import Classification, classify, resolve_thresholds
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ from ftool.recipe.sections import is_default
 from ftool.train_model import keep_untrained, train
 from ftool.training.runs import locked
 from ftool.workspace import ModelFolder
-from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import CheckpointError
 from ftool_export.shrinking.checkpoint import (
     always_kept,
@@ -28,6 +27,7 @@ from ftool_export.shrinking.checkpoint import (
 from ftool_export.shrinking.layers import keep_layers
 from ftool_export.shrinking.static_vectors import ngram_encoder
 from ftool_runtime.errors import InputError
+from ftool_runtime.folder_swap import replacing_folder
 
 BASE: Final = "base"  # the folder of the shrunk checkpoint in the new model folder
 _COMMAND: Final = "ftool shrink"  # the writer of the new folder, as others are told

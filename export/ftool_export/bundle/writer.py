@@ -14,12 +14,12 @@ from typing import Any, Final
 import onnx_ir as ir
 
 from ftool_export.bundle.card import model_card
-from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.errors import ExportError
 from ftool_export.graph.session import model_bytes
 from ftool_runtime.bundle.integrity import check_hashes, file_record
 from ftool_runtime.bundle.manifest import FileRecord, Manifest
 from ftool_runtime.bundle.paths import DECODER_FILE, ENCODER_FILE, MANIFEST_FILE, MODEL_FILE
+from ftool_runtime.folder_swap import replacing_folder
 
 EXPORT: Final = "ftool export"  # the writer of a bundle, as others are told
 _MAX_INLINE: Final = 1_000_000  # bytes; larger weights are written to a separate file (docs/adr/0016)

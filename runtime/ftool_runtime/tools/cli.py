@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: the commands predict, chat, verify, bench, info and ask, without the toolchain."""
+"""`python -m ftool_runtime`: predict, chat, verify, install, bench, info and ask, without the toolchain."""
 
 import argparse
 import json
@@ -111,6 +111,21 @@ def _verify(options: argparse.Namespace) -> int:
     return DONE if report.passed else CHECK_FAILED
 
 
+def _install(options: argparse.Namespace) -> int:
+    from ftool_runtime.tools.install import install
+
+    done = install(
+        options.bundle,
+        options.place,
+        trusted_keys=options.keys,
+        device=options.device,
+        threads=options.threads,
+    )
+    how = "replaced" if done.replaced else "installed"
+    _show(options, done.to_json(), [f"{done.place}: {how} by {options.bundle}, verified"])
+    return DONE
+
+
 def _bench(options: argparse.Namespace) -> int:
     from ftool_runtime.tools.bench import bench
 
@@ -191,13 +206,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     _add_generation_flags(chat)
 
     verify = _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
-    verify.add_argument(
-        "--key",
-        dest="keys",
-        action="append",
-        metavar="FILE",
-        help="a public key: the bundle must be signed by it, or by another --key",
+    _add_keys(verify)
+    install = _command(
+        commands, "install", _install, "verify a bundle, and put it in the place of another in one step"
     )
+    install.add_argument("place", type=Path, metavar="PLACE", help="the folder of the installed bundle")
+    _add_keys(install)
 
     bench = _command(commands, "bench", _bench, "measure latency, throughput, cold start and memory")
     bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
@@ -282,6 +296,16 @@ def _command(
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key",
+        dest="keys",
+        action="append",
+        metavar="FILE",
+        help="a public key: the bundle must be signed by it, or by another --key",
+    )
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from tests.helpers.locks import held
 
-from ftool_export.bundle import folder_swap
-from ftool_export.bundle.folder_swap import disk_errors, replacing_folder
 from ftool_export.checkpoints.classifier import load_classifier
+from ftool_runtime import folder_swap
 from ftool_runtime.errors import BusyError
+from ftool_runtime.folder_swap import disk_errors, replacing_folder
 
 LIMIT = 2_000  # bytes a file may have
 
@@ -92,7 +92,7 @@ def test_a_failing_rename_puts_the_old_back(place: Path, monkeypatch: pytest.Mon
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ftool_export.bundle.folder_swap import replacing_folder
+from ftool_runtime.folder_swap import replacing_folder
 with replacing_folder(Path(sys.argv[1]), "test") as folder:
     (folder / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -17,8 +17,8 @@ from ftool.training.checkpoints import MarkComplete
 from ftool.training.hardware import device_name, process_count, use_bf16
 from ftool.training.progress import ReportProgress
 from ftool.training.tracking import place_logs, tracking_arguments
-from ftool_export.bundle.folder_swap import disk_errors
 from ftool_export.checkpoints.files import quiet_transformers
+from ftool_runtime.folder_swap import disk_errors
 
 log = logging.getLogger(__name__)
 

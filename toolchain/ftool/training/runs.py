@@ -26,11 +26,11 @@ from ftool.training.hardware import (
 )
 from ftool.training.tracking import check_trackers
 from ftool.workspace import METRICS_FILE, ModelFolder
-from ftool_export.bundle.folder_swap import replacing_folder
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.checkpoints.files import quiet_transformers
 from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.tokenizers.source import tokenizer_text
+from ftool_runtime.folder_swap import replacing_folder
 from ftool_runtime.locks import writing
 from ftool_runtime.session.memory_usage import peak_memory_mb
 
