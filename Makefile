@@ -14,7 +14,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-ecosystem check format docs bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-faults test-ecosystem check format docs bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -47,6 +47,17 @@ test-runtime: $(INSTALLED)
 	$(RUNTIME_VENV)/bin/$(PIP) pytest pytest-timeout pytest-xdist hypothesis
 	$(RUNTIME_VENV)/bin/$(PIP) --no-deps $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
 	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(SEED) tests/runtime
+
+# Kills, full disks and read-only folders for each command; writes the table of docs/reliability.md. Linux only; needs a C compiler.
+FAULTS := $(BIN)/python -m tests.faults
+FAULTS_OF_TRAINING := --command "train, head" --command "train, full" --command "train, LoRA" --command "train, resumed"
+FAULTS_OF_THE_REST := --command export --command adapt --command "index, words only" --command "index, embedder" \
+	--command predict --command "predict, runtime"
+test-faults: $(INSTALLED)
+	rm -rf build/faults && mkdir -p build/faults
+	$(FAULTS) $(FAULTS_OF_TRAINING) --json build/faults/training.json & training=$$!; \
+	$(FAULTS) $(FAULTS_OF_THE_REST) --json build/faults/rest.json; rest=$$?; wait $$training && exit $$rest
+	$(FAULTS) --table build/faults/training.json build/faults/rest.json
 
 # Bundles in other libraries, each in an environment of its own; writes the table of docs/ecosystem.md. Needs Node.js and Chromium.
 test-ecosystem: $(INSTALLED)

@@ -1,6 +1,5 @@
 """Judge an ONNX file that another tool exported from a checkpoint, and time it."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
 from ftool_export.foreign.graph_check import GraphReport, check_graph
+from ftool_export.temporary import temporary_folder
 from ftool_export.tolerances import MAX_DROP
 
 
@@ -60,8 +60,8 @@ def check_onnx(
         FtoolError: file, checkpoint or data can't be read, the checkpoint is a generator, or an engine fails.
     """
     loaded, examples = _load(checkpoint, row, settings)
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder) / file.stem
+    with temporary_folder() as folder:
+        place = folder / file.stem
         place.mkdir()
         report = check_graph(file, loaded, examples, place, max_drop=settings.max_drop)
         if settings.against is None or report.found is None:

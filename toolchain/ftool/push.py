@@ -1,7 +1,6 @@
 """Publish a bundle on the Hugging Face hub, with a model card that the hub understands."""
 
 import importlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from ftool.errors import PublishError
 from ftool_export.bundle.card import Publication, model_card
 from ftool_export.bundle.writer import copy_bundle
+from ftool_export.temporary import temporary_folder
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE
 
@@ -82,8 +82,8 @@ def push(
 def _prepared(bundle: Path, publication: Publication) -> Iterator[tuple[Path, str]]:
     """Yield a temporary copy of the bundle with the card for publication, and the card."""
     card = model_card(Manifest.read(bundle), publication)
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
-        folder = Path(place) / "bundle"
+    with temporary_folder() as place:
+        folder = place / "bundle"
         copy_bundle(bundle, folder, card=card)
         yield folder, card
 

@@ -1,7 +1,6 @@
 """Open a bundle as the export's gate and `ftool parity` judge it, and copies of a bundle with other graphs."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import ftool_runtime as ft
 from ftool_export.bundle.writer import GRAPH_FILES, Draft, write_model
 from ftool_export.graph.half_arithmetic import imitate_half
 from ftool_export.passes.half_floats import has_half_floats
+from ftool_export.temporary import temporary_folder
 from ftool_runtime.bundle.manifest import Manifest
 
 Models = Mapping[str, ir.Model]  # "model" of encoders, "encoder" and "decoder" of generators
@@ -47,8 +47,7 @@ def stored_graphs(bundle: Path, manifest: Manifest) -> Models:
 @contextmanager
 def as_bundle(graphs: Models, bundle: Path, manifest: Manifest) -> Iterator[Path]:
     """Yield the folder of a temporary copy of `bundle` in which `graphs` replace the bundle's own."""
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as place:
-        folder = Path(place)
+    with temporary_folder() as folder:
         for file in manifest.files:
             if not any(file.startswith(GRAPH_FILES[graph]) for graph in graphs):
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ these are the base's.
 
 import copy
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from ftool_export.checkpoints.files import find_file, first_line, quiet_transfor
 from ftool_export.checkpoints.places import ADAPTER_FILE, is_adapter, require_checkpoint, require_place
 from ftool_export.errors import CheckpointError
 from ftool_export.networks.encoder import last_linear
+from ftool_export.temporary import temporary_folder
 
 _WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."  # of the names of weights in the file
@@ -207,11 +207,11 @@ def merged_weights(
         for name, value in network.state_dict().items()
         if name not in missing
     }
-    with tempfile.TemporaryDirectory() as folder:
-        save_file(weights, Path(folder) / _WEIGHTS_OF_BASE, metadata={"format": "pt"})
+    with temporary_folder() as folder:
+        save_file(weights, folder / _WEIGHTS_OF_BASE, metadata={"format": "pt"})
         settings = find_file(adapter.base, _GENERATION)
         if settings is not None:
-            shutil.copy(settings, Path(folder) / _GENERATION)
+            shutil.copy(settings, folder / _GENERATION)
         yield folder
 
 

@@ -1,7 +1,6 @@
 """Open ONNX Runtime sessions on the CPU for graphs in memory or in files, and run graphs during an export."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ftool_export.capture.torch_export import OUTPUT
 from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError
+from ftool_export.temporary import temporary_folder
 from ftool_runtime.session.batching import cut_into_runs
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.session.threads import usable_threads
@@ -78,8 +78,8 @@ def open_session(model: ir.Model | Path) -> Any:
     """
     if isinstance(model, Path):
         return _open(model)
-    with tempfile.TemporaryDirectory(prefix="ftool-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         ir.save(model, path, external_data="model.data" if model_bytes(model) > _IN_ONE_FILE else None)
         return _open(path)
 

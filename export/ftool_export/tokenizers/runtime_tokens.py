@@ -1,13 +1,12 @@
 """Tokenise texts and conversations for torch with the runtime's code, so that torch and runtime read equal tokens."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ftool_export.checkpoints.generator import LoadedGenerator
 from ftool_export.errors import CheckpointError
+from ftool_export.temporary import temporary_folder
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import GenerationContract, InputContract, Manifest, Precision
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
@@ -57,8 +56,7 @@ def chat_tokens(loaded: LoadedGenerator) -> ChatTokens:
 
 
 def _make(loaded: LoadedGenerator, language: str | None) -> RuntimeTokens:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         loaded.tokenizer.save_pretrained(folder)
         texts = GenerationTokenizer(folder / TOKENIZER_FILE, loaded.vocabulary)
         if not loaded.tokenizer.chat_template:
