@@ -1,4 +1,4 @@
-"""A training that is killed, or finds no space or a read-only folder, keeps the old run/ and can be repeated or resumed."""
+"""A training that is killed, or finds no space or a read-only folder, keeps the old run/ and can be run again."""
 
 from pathlib import Path
 
