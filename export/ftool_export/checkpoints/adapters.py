@@ -212,7 +212,7 @@ def merged_weights(
         settings = find_file(adapter.base, _GENERATION)
         if settings is not None:
             shutil.copy(settings, folder / _GENERATION)
-        yield folder
+        yield str(folder)
 
 
 def merge(adapted: Any, outputs: Callable[[nn.Module], Tensor]) -> tuple[nn.Module, float]:
