@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from ftool_runtime.text.printable import printable
+
 if TYPE_CHECKING:  # rich takes longer to import than all of `ftool --help`
     from rich.progress import Progress
 
@@ -54,7 +56,8 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def print_line(text: str) -> None:
-    """Print a line on standard error, above the live display if there is one."""
+    """Print a line on standard error, above the live display if there is one; see `printable`."""
+    text = printable(text)
     if _display is None:
         click.echo(text, err=True)
     else:

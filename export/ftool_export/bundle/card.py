@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ftool_export.bundle.how_to_run import snippets
 from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.text.printable import printable
 
 _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")
 _SHOWN_LABELS: Final = 40
@@ -110,7 +111,7 @@ def code_span(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
-    return re.sub(r"\s+", " ", value)
+    return printable(re.sub(r"\s+", " ", value))
 
 
 def _same_answers(manifest: Manifest) -> str:

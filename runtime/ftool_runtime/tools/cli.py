@@ -1,7 +1,6 @@
 """`python -m ftool_runtime`: predict, chat, verify, install, bench, info and ask, without the toolchain."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from ftool_runtime.loading import load
 from ftool_runtime.postprocessing.entities import AGGREGATIONS
 from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
+from ftool_runtime.text.printable import json_text, printable
 from ftool_runtime.tools.options import (
     FLAGS,
     answer_options,
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         drop_output()
-        print(f"Error: {_in_one_line(error)}", file=sys.stderr)  # noqa: T201
+        print(printable(f"Error: {_in_one_line(error)}"), file=sys.stderr)  # noqa: T201
         return WRONG_CALL
     except KeyboardInterrupt:
         print("Error: interrupted", file=sys.stderr)  # noqa: T201
@@ -159,7 +159,7 @@ def _info(options: argparse.Namespace) -> int:
 def _plain(value: object) -> str:
     if isinstance(value, list):
         return f"{len(value)}: " + ", ".join(map(str, value))
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    return json_text(value) if isinstance(value, dict) else str(value)
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -167,7 +167,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 
 def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[str]) -> None:
-    text = json.dumps(values, ensure_ascii=False) if options.json else "\n".join(lines)
+    text = json_text(values) if options.json else printable("\n".join(lines))
     sys.stdout.write(text + "\n")
 
 

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from ftool_runtime.errors import InputError
 from ftool_runtime.models.base import Model
 from ftool_runtime.models.generator import Generator
 from ftool_runtime.models.text_generator import TextGenerator
+from ftool_runtime.text.printable import for_stream, json_text, printable
 
 if TYPE_CHECKING:
     from ftool_runtime.knowledge import FoundAnswer
@@ -62,7 +62,7 @@ def write_answers(
                 counts.blank += 1
                 continue
             answer = next(remaining)
-            out.write(json.dumps(answer.to_json(text), ensure_ascii=False) + "\n")
+            out.write(json_text(answer.to_json(text)) + "\n")
             counts.truncated += answer.truncated
         out.flush()
     return counts
@@ -111,7 +111,7 @@ def write_stream(stream: TextStream, out: TextIO) -> None:
     """Write an answer to `out` while it is generated. Ctrl-C closes the stream and then ends the program."""
     with stream:
         for chunk in stream:
-            out.write(chunk)
+            out.write(for_stream(chunk, out))
             out.flush()
     out.write("\n")
     out.flush()
@@ -146,7 +146,7 @@ def talk(
             try:
                 if as_json:
                     answer = session.say(message, **options).to_json(message)
-                    out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                    out.write(json_text(answer) + "\n")
                     out.flush()
                 else:
                     write_stream(session.stream(message, **options), out)
@@ -154,7 +154,7 @@ def talk(
                 if error.row is None:
                     raise
                 refused += 1
-                sys.stderr.write(f"Error: {error}\n")
+                sys.stderr.write(printable(f"Error: {error}") + "\n")
     if refused and not _on_a_terminal():
         raise InputError(f"turns that could not be answered: {refused}; the lines above say why")
 

@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.helpers.tiny_bundles import write_manifest
 
+from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.tools import cli
 from ftool_runtime.tools.output import Counts, write_answers
 
@@ -298,3 +300,23 @@ def test_a_closed_standard_stream_is_one_line(shared_bundle: Path, closed: str, 
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: standard {stream} is closed; ")
     assert done.stderr.count("\n") == 1
+
+
+def test_commands_for_a_terminal_in_names_and_errors_are_shown(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(
+        bundle, name="\x1b]0;owned\x07\u202e", labels=("a\x9b2J", "b", "c"), files=Manifest.read(bundle).files
+    )
+    assert cli.main(["info", str(bundle)]) == 0
+    shown = capsys.readouterr().out
+    assert r"\x1b]0;owned\x07\u202e" in shown
+    assert r"a\x9b2J" in shown
+    assert cli.main(["info", str(bundle), "--json"]) == 0
+    told = capsys.readouterr().out
+    assert json.loads(told)["labels"][0] == "a\x9b2J"
+    assert cli.main(["info", str(bundle.with_name("\x1b[2J\rgone"))]) == 2
+    error = capsys.readouterr().err
+    for text in (shown, told, error):
+        assert not {*"\x1b\x07\x9b\r\u202e"} & {*text}
+    assert r"\x1b[2J gone" in error

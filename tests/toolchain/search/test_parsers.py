@@ -284,3 +284,14 @@ def test_the_given_column_is_used() -> None:
     bad = BadRows()
     assert rows({"text": "no"}, column="answer", bad=bad) == []
     assert "row 1 has no 'answer' among its keys text" in bad.message("a.jsonl")
+
+
+def test_ids_that_differ_only_in_what_can_not_be_stored_do_not_replace_each_other() -> None:
+    bad = BadRows()
+    values = (
+        '{"id": "\\ud800", "text": "one"}',
+        '{"id": "\\ud801", "text": "two"}',
+        '{"id": "c", "text": "three"}',
+    )
+    assert rows(*values, bad=bad) == [("a.jsonl#\ufffd", "one"), ("a.jsonl#c", "three")]
+    assert "row 2 has the id '\ufffd', which row 1 has too" in bad.message("a.jsonl")

@@ -17,6 +17,7 @@ from ftool.cli.options import (
     split_option,
 )
 from ftool.recipe.flags import RecipeFlags, recipe_for
+from ftool_runtime.text.printable import printable
 
 if TYPE_CHECKING:
     from ftool.recipe.recipe import Recipe
@@ -119,7 +120,7 @@ def bench(
         then=next_step(command("predict", folder, SAMPLE)),
     )
     if problems := _problems(data, min_speedup):
-        click.echo("\n".join(problems), err=True)
+        click.echo(printable("\n".join(problems)), err=True)
         raise SystemExit(1)
 
 

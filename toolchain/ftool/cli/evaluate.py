@@ -190,9 +190,9 @@ def _refuse_mistakes(folder: Path, suite: str | None) -> None:
 
 def _write_predictions(report: Any, path: Path) -> None:
     """Write the report's predictions to the file `path`, as a whole or not at all."""
-    import json
 
     from ftool_runtime.atomic import replacing
+    from ftool_runtime.text.printable import json_text
 
     if report.predictions is None:
         raise InputError(
@@ -200,6 +200,6 @@ def _write_predictions(report: Any, path: Path) -> None:
         )
     try:
         with replacing(path) as file:
-            file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in report.predictions())
+            file.writelines(json_text(one) + "\n" for one in report.predictions())
     except OSError as error:
         raise InputError(f"--predictions {path}: can't be written: {error.strerror}") from error

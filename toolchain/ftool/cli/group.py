@@ -59,7 +59,9 @@ class Failure(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+        from ftool_runtime.text.printable import printable
+
+        super().__init__(printable(" ".join(message.splitlines())))
 
 
 class Interrupted(Failure):
@@ -179,7 +181,9 @@ def _ftool_error() -> type[Exception]:
 
 def _fail(ctx: click.Context, message: str, error: Exception) -> NoReturn:
     if debugging(ctx):
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        from ftool_runtime.text.printable import printable
+
+        click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
     raise Failure(message) from error
 
 

@@ -5,7 +5,6 @@ The decorators pass these arguments to a command: `@folder_argument` and `@bundl
 `@generation_flags` `writing: Namespace`.
 """
 
-import json
 import math
 from argparse import Namespace
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import click
 from ftool.cli import completion
 from ftool.recipe.flags import DataFlags, RecipeFlags
 from ftool.tasks.registry import task_names
+from ftool_runtime.text.printable import json_text, printable
 from ftool_runtime.tools.options import FLAGS, Flag
 
 folder_argument = click.argument(
@@ -189,7 +189,7 @@ def generation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def echo_json(value: Any) -> None:
     """Print `value` on standard output as indented JSON; keys are not sorted."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    click.echo(json_text(value, indent=2, allow_nan=False))
 
 
 def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: bool, then: str = "") -> None:
@@ -200,7 +200,7 @@ def echo_report(values: Callable[[], Any], text: Callable[[], str], *, as_json: 
     if as_json:
         echo_json(values())
     else:
-        click.echo("\n\n".join(part for part in (text(), then) if part))
+        click.echo(printable("\n\n".join(part for part in (text(), then) if part)))
 
 
 def _take_data_flags(kwargs: dict[str, Any]) -> DataFlags:

@@ -54,12 +54,13 @@ def json_documents(
         where = f"row {number}"
         try:
             values = _object(line, where)
-            name = names.choose(_first(values, _ID_KEYS, None), number)
+            identity = _identity(values)
+            name = names.choose(identity, number)
             document = _document(values, file, f"{file}#{name}", where, column)
         except DocumentError as error:
             bad.note(str(error))
             continue
-        names.take(name, _first(values, _ID_KEYS, None), number)
+        names.take(name, identity, number)
         yield document
 
 
@@ -92,6 +93,12 @@ class _Names:
         self._taken.add(name)
         if identity is not None:
             self._rows_of_ids[str(identity)] = number
+
+
+def _identity(values: Mapping[str, Any]) -> str | None:
+    """Return the id of a row as it is stored; None if the row has none."""
+    identity = _first(values, _ID_KEYS, None)
+    return None if identity is None else _valid(str(identity))
 
 
 def _document(values: Mapping[str, Any], file: str, name: str, where: str, column: str | None) -> Document:
