@@ -217,3 +217,14 @@ def test_data_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     result = ftool("data", "a.csv", "--data", "b.csv")
     assert result.exit_code == 2
     assert "the data is named twice, a.csv and --data b.csv; name it once" in result.stderr
+
+
+def test_entities_are_counted_by_their_kind_and_not_by_tags(tmp_path: Path) -> None:
+    rows = [{"text": f"call Ann {n} now", "entities": [[5, 8, "person"]]} for n in range(40)]
+    write_jsonl(tmp_path / "names.jsonl", rows)
+    found = inspect_data(
+        Recipe(task="token-classification", data=DataSettings(path=str(tmp_path / "names.jsonl"))), tokens=False
+    )
+    assert list(found.to_json()["labels"]) == ["person"]
+    assert found.rare == {}
+    assert not [line for line in found.text().splitlines() if "B-person" in line]

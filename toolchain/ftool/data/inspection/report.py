@@ -278,9 +278,7 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
         warnings=data.warnings,
         examples={name: len(split) for name, split in data.splits.items()},
         labels=counts if any(counts.values()) else {},
-        classes=sorted({name for split in counts.values() for name in split} | set(data.labels))
-        if any(counts.values())
-        else (),
+        classes=_classes(data, counts),
         look_alikes=look_alike_groups(data.splits.values()),
         characters=characters,
         tokens={}
@@ -310,6 +308,12 @@ def _numbers(data: Dataset[Any]) -> dict[str, list[tuple[Place, float]]]:
             for name, number in zip(names, example.numbers, strict=False):
                 found.setdefault(name, []).append((Place(split, example.row), number))
     return found
+
+
+def _classes(data: Dataset[Any], counts: Mapping[str, Counter[str]]) -> list[str]:
+    """Return what examples are counted by, in order: all labels, or of taggers the kinds of entity that occur."""
+    found = {name for split in counts.values() for name in split}
+    return sorted(found | set(data.labels)) if found & set(data.labels) else sorted(found)
 
 
 def _far_numbers(numbers: Mapping[str, Sequence[tuple[Place, float]]]) -> list[tuple[Place, float]]:
