@@ -264,3 +264,11 @@ def test_it_is_timed_beside_torch_and_a_bundle(exported: TinyModels, tmp_path: P
     report = told("check", file, "--checkpoint", folder, "--bench", "--against", folder / "bundle")
 
     assert set(report["bench"]["engines"]) == {"model.onnx", "torch-fp32", "ftool-int8"}
+
+
+def test_a_generators_graph_is_refused_with_what_to_do(trained: TinyModels, tmp_path: Path) -> None:
+    result = ftool("check", tmp_path / "decoder.onnx", "--checkpoint", trained["translation"])
+
+    assert result.exit_code == 2
+    assert "this checkpoint writes texts" in result.stderr
+    assert "ftool export --checkpoint" in result.stderr

@@ -94,7 +94,10 @@ def check_graph(
         BundleError: the runtime can't load the graph.
     """
     if not isinstance(loaded, LoadedEncoder):
-        raise ExportError("ftool check judges graphs of encoders; those of generators are not supported yet")
+        raise ExportError(
+            "ftool check judges graphs of encoders, and this checkpoint writes texts: `ftool export --checkpoint` makes "
+            "graphs of it and proves them, with --layout standard also those that other libraries read"
+        )
     if not examples.inputs:
         raise ExportError("there are no examples to compare the graph on; name some with --data")
     model = read_graph(file)

@@ -223,7 +223,8 @@ def test_entities_are_counted_by_their_kind_and_not_by_tags(tmp_path: Path) -> N
     rows = [{"text": f"call Ann {n} now", "entities": [[5, 8, "person"]]} for n in range(40)]
     write_jsonl(tmp_path / "names.jsonl", rows)
     found = inspect_data(
-        Recipe(task="token-classification", data=DataSettings(path=str(tmp_path / "names.jsonl"))), tokens=False
+        Recipe(task="token-classification", data=DataSettings(path=str(tmp_path / "names.jsonl"))),
+        tokens=False,
     )
     assert list(found.to_json()["labels"]) == ["person"]
     assert found.rare == {}
