@@ -95,8 +95,8 @@ def check_graph(
     """
     if not isinstance(loaded, LoadedEncoder):
         raise ExportError(
-            "ftool check judges graphs of encoders, and this checkpoint writes texts: `ftool export --checkpoint` makes "
-            "graphs of it and proves them, with --layout standard also those that other libraries read"
+            "ftool check judges graphs of encoders, and this checkpoint writes texts: `ftool export --checkpoint` "
+            "makes graphs of it and proves them, with --layout standard also those that other libraries read"
         )
     if not examples.inputs:
         raise ExportError("there are no examples to compare the graph on; name some with --data")
