@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import ftool_runtime as ft
+from ftool_export.bundle.disclosure import disclosed, disclosure
 from ftool_export.bundle.judged import DEVICE, judged_model
 from ftool_export.bundle.writer import EXPORT, Draft, check_place, new_bundle, package_versions
 from ftool_export.capture.torch_export import OUTPUT
@@ -98,6 +99,8 @@ def _export(
         largest_logit_difference=source.difference,
         device=settings.device,
         proof=proof_of(plan),
+        disclosed=tuple(disclosed(manifest)) if manifest else (),
+        disclosure=disclosure(manifest) if manifest else "",
         advice=advise(verdict, plan.closer, settings.passes.embedding_bits),
     )
 

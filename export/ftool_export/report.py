@@ -30,6 +30,8 @@ class ExportReport:
         largest_logit_difference: the largest difference between outputs of fp32 graphs and of torch on probe inputs.
         device: the device that the bundle is for.
         proof: where and in which arithmetic the gate has run the bundle, as in `pipeline.proof_of`.
+        disclosed: what the bundle holds of the user's data and names, as `bundle.disclosure.disclosed` lists it.
+        disclosure: the same as a line for people; empty if nothing was written.
         advice: remedies for failed checks, and a note if quality was not measured; None if there is nothing to report.
     """
 
@@ -44,6 +46,8 @@ class ExportReport:
     device: str
     proof: Mapping[str, str]
     advice: str | None
+    disclosed: tuple[str, ...] = ()
+    disclosure: str = ""
 
     @property
     def bytes(self) -> int:
@@ -69,6 +73,7 @@ class ExportReport:
             "largest_logit_difference": self.largest_logit_difference,
             "device": self.device,
             "proof": dict(self.proof),
+            "disclosed": list(self.disclosed),
             "advice": self.advice,
         }
 

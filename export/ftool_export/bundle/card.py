@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ftool_export.bundle.disclosure import disclosed
 from ftool_export.bundle.how_to_run import snippets
 from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
@@ -46,6 +47,7 @@ def model_card(manifest: Manifest, publication: Publication | None = None) -> st
         gate=manifest.evidence.get("gate", {}),
         golden=manifest.evidence.get("golden", {}),
         labels=manifest.labels[:_SHOWN_LABELS],
+        disclosed=disclosed(manifest),
         same=_same_answers(manifest),
         difference=_difference(manifest),
         precision=summary_of(manifest),

@@ -213,6 +213,7 @@ def _report_text(report: "ExportReport") -> str:
         lines.append("the bundle failed the accuracy gate: nothing was written")
     else:
         lines.append(f"{report.bundle}: {report.bytes / 1e6:.1f} MB, {report.precision}")
+        lines.append(report.disclosure)
         if report.device != report.proof["device"]:
             lines.append(
                 f"proved on the CPU, not on a GPU; there, run: python -m ftool_runtime verify {report.bundle} --device "
