@@ -45,6 +45,7 @@ CREATE VIRTUAL TABLE full_text USING fts5(
 );
 CREATE VIRTUAL TABLE term_counts USING fts5vocab('full_text', 'row');
 """
+_VIEW: Final = " ".join(next(one for one in TABLES.split(";") if "CREATE VIEW" in one).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,20 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
         raise KnowledgeBaseError(
             f"{path} is an SQLite database but not a knowledge base; give a file made by `ftool index`"
         )
+    _check_statements(connection, path)
     values: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
     return _meta(values, path)
+
+
+def _check_statements(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise KnowledgeBaseError if the file has a view or trigger that ftool did not write: it would run in searches."""
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE type IN ('view', 'trigger')")
+    for kind, name, sql in found:
+        if (kind, name) != ("view", "index_terms") or " ".join(str(sql).split()) != _VIEW:
+            raise KnowledgeBaseError(
+                f"{path} has a {kind} {name!r} that ftool did not write, which could run anything; index the documents "
+                "into a new file"
+            )
 
 
 def _meta(values: Mapping[str, str], path: Path) -> Meta:

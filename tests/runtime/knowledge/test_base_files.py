@@ -173,3 +173,21 @@ def test_a_file_with_a_log_in_a_read_only_folder_can_be_searched(write_base: Wri
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP VIEW index_terms; CREATE VIEW index_terms AS WITH RECURSIVE r(id, heading, terms) AS "
+        "(SELECT 1, '', '' UNION ALL SELECT id + 1, '', '' FROM r) SELECT * FROM r",
+        "ALTER TABLE passages RENAME TO p; CREATE VIEW passages AS WITH RECURSIVE r(n) AS "
+        "(SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT p.* FROM p, r",
+        "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM passages; END",
+    ],
+)
+def test_views_and_triggers_that_ftool_did_not_write_are_refused(write_base: Writer, statement: str) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"PRAGMA legacy_alter_table = ON; {statement}")
+    refused(path, "(view|trigger) '[a-z_]*' that ftool did not write")
