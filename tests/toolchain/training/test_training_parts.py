@@ -338,6 +338,20 @@ def test_a_kill_while_a_checkpoint_is_deleted_leaves_no_half_of_it_to_resume_fro
     assert checkpoints.resume(folder, {}) == folder / "checkpoint-20"
 
 
+def test_a_kill_while_a_run_is_discarded_leaves_nothing_to_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run.partial"
+    checkpoints.begin(folder, {})
+    (checkpoint(folder, 10) / "trainer_state.json").unlink()
+    monkeypatch.setattr(
+        "ftool.training.checkpoints.shutil.rmtree", lambda *_, **__: None
+    )  # killed before that
+    checkpoints.discard(folder)
+    with pytest.raises(TrainingError, match="start one without --resume"):
+        checkpoints.resume(folder, {})
+
+
 def test_a_run_cut_off_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
     checkpoints.begin(tmp_path / "p", {})
     assert checkpoints.resume(tmp_path / "p", {}) is None

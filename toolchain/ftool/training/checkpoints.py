@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ _SETTINGS = "settings.json"
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
     """A Trainer callback that marks each checkpoint as complete once it is fully written, and deletes older ones.
 
-    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked, and leave the mark
-    in a checkpoint that it has half deleted. The best checkpoint and the last stay.
+    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked. The best checkpoint
+    and the last stay.
     """
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
@@ -35,7 +35,7 @@ class MarkComplete(TrainerCallback):  # type: ignore[misc]
         kept = {last.name, Path(state.best_model_checkpoint or last).name}
         for path in last.parent.glob("checkpoint-*"):
             if path.name not in kept:
-                _delete(path)
+                shutil.rmtree(path)
 
 
 def begin(folder: Path, settings: dict[str, Any]) -> None:
@@ -60,7 +60,9 @@ def discard_unless_resumable(folder: Path) -> Iterator[None]:
 
 
 def discard(folder: Path) -> None:
-    """Remove the folder with a run's checkpoints."""
+    """Remove the folder with a run's checkpoints. The settings go first: without them, nothing half deleted is resumed."""
+    with suppress(OSError):
+        (folder / _SETTINGS).unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -94,15 +96,9 @@ def _latest(folder: Path) -> Path | None:
     latest = max(complete, key=_step)
     for path in folder.glob("checkpoint-*"):
         if path not in complete:
-            _delete(path)
+            shutil.rmtree(path)
     _update_best_path(latest)
     return latest
-
-
-def _delete(checkpoint: Path) -> None:
-    """Delete a checkpoint; the mark that it is complete goes first."""
-    (checkpoint / _COMPLETE).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint)
 
 
 def _update_best_path(checkpoint: Path) -> None:
