@@ -22,8 +22,8 @@ _SETTINGS = "settings.json"
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
     """A Trainer callback that marks each checkpoint as complete once it is fully written, and deletes older ones.
 
-    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked. The best checkpoint
-    and the last stay.
+    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked. The best one and the
+    last one stay.
     """
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
@@ -60,7 +60,7 @@ def discard_unless_resumable(folder: Path) -> Iterator[None]:
 
 
 def discard(folder: Path) -> None:
-    """Remove the folder with a run's checkpoints. The settings go first: without them, nothing half deleted is resumed."""
+    """Remove the folder with a run's checkpoints; the settings first, so that nothing half deleted is resumed."""
     with suppress(OSError):
         (folder / _SETTINGS).unlink()
     shutil.rmtree(folder, ignore_errors=True)
