@@ -22,8 +22,8 @@ _SETTINGS = "settings.json"
 class MarkComplete(TrainerCallback):  # type: ignore[misc]
     """A Trainer callback that marks each checkpoint as complete once it is fully written, and deletes older ones.
 
-    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked. The best one and the
-    last one stay.
+    Only then: Trainer itself would delete the last complete checkpoint before the new one is marked. The best one and
+    the last one stay.
     """
 
     def on_save(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
