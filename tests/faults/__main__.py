@@ -4,11 +4,10 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.faults.system import mount_disk, own_mounts, start_with_shim, unmount
+from tests.faults.system import own_mounts, shim_folder, start_with_shim, unmount
 
 
 def main() -> int:
@@ -33,15 +32,16 @@ def main() -> int:
         write_table([json.loads(path.read_text()) for path in options.table])
         return 0
     start_with_shim()
-    found = _run(options)
+    with shim_folder() as place:
+        found = _run(options, place)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return int(any(one["broken"] for one in found["commands"]))
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any]:
+def _run(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "ORT_DISABLE_TELEMETRY": "1"}
-    from tests.faults.campaign import LARGE, Campaign, Plan
+    from tests.faults.campaign import Campaign, Plan
     from tests.faults.commands import COMMANDS, FILLERS, WORDS
     from tests.faults.warm import import_all
 
@@ -51,15 +51,11 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         points=options.points, disks=options.disks, seed=options.seed, mounts=mounts, numbered=_can_number()
     )
     import_all()
-    place = Path(tempfile.mkdtemp(prefix="faults-"))
-    if mounts:
-        mount_disk(place, LARGE)
     _in_a_fork(
         lambda: _save_base(place / "base", [*FILLERS, *(word for words in WORDS.values() for word in words)])
     )
     found = []
     for command in chosen:
-        (place / "trial").mkdir(exist_ok=True)
         campaign = Campaign(command, place / command.name.replace(", ", "-"), plan)
         (campaign.trial.parent).mkdir()
         (campaign.trial.parent / "base").symlink_to(place / "base")

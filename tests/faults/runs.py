@@ -7,6 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,8 @@ def run(trial: Path, cli: str, arguments: Sequence[str], fault: Fault | None = N
         child = os.fork()
         if child == 0:
             _in_child(trial, cli, arguments, fault, said.fileno())
+        with suppress(OSError):  # it has ended already
+            os.setpgid(child, child)  # as the child does, whoever is first
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:

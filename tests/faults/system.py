@@ -3,9 +3,12 @@
 import ctypes
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +32,16 @@ def start_with_shim() -> None:
     subprocess.run(command, check=True)
     os.environ |= {_PRELOAD: str(library), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     os.execv(sys.executable, [sys.executable, "-m", "tests.faults", *sys.argv[1:]])
+
+
+@contextmanager
+def shim_folder() -> Iterator[Path]:
+    """Yield the folder of the shim, for the files of a run; both are removed at the end."""
+    folder = Path(os.environ[_PRELOAD]).parent
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Counter:
