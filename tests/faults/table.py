@@ -36,4 +36,6 @@ def table(parts: Sequence[Mapping[str, Any]]) -> str:
         "imitated": "No file system could be mounted here, so calls were made to fail as on a full disk.",
     }[first["disks"]]
     numbered = "" if first["namespaces"] else " No namespace for processes could be made here."
-    return "\n".join([*lines, "", f"Seed {first['seed']}. {disks}{numbered}", ""])
+    return "\n".join(
+        [*lines, "", f"Run with `--points {first['points']} --seed {first['seed']}`. {disks}{numbered}", ""]
+    )
