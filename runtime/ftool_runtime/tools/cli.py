@@ -2,25 +2,29 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ftool_runtime.ask_defaults import MODES
 from ftool_runtime.errors import FtoolError, InputError
 from ftool_runtime.loading import load
-from ftool_runtime.postprocessing.entities import AGGREGATIONS
-from ftool_runtime.session.onnx_session import DEVICES, PROFILES
 from ftool_runtime.text.files import read_batches
 from ftool_runtime.text.printable import json_text, printable
+from ftool_runtime.tools.arguments import (
+    Parser,
+    add_ask_flags,
+    add_command,
+    add_generation_flags,
+    add_input,
+    add_keys,
+    add_predict_flags,
+)
 from ftool_runtime.tools.options import (
-    FLAGS,
     answer_options,
     column_names,
     generation_options,
     input_columns,
     inputs_of,
-    none_below_option,
 )
 from ftool_runtime.tools.output import (
     answer_lines,
@@ -177,11 +181,6 @@ def _in_one_line(error: FtoolError | OSError) -> str:
     return " ".join(str(error).splitlines())
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see `{self.prog} --help`")
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parsers()
     if arguments and arguments[0] in commands:  # the main parser can't parse `BUNDLE --top-k 2 TEXT`
@@ -190,12 +189,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
-    parser = _Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
+    parser = Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _add_predict_flags(_command(commands, "predict", _predict, "answer texts and print JSON lines"))
+    add_predict_flags(add_command(commands, "predict", _predict, "answer texts and print JSON lines"))
 
-    chat = _command(commands, "chat", _chat, "talk with a model, one line of standard input at a time")
+    chat = add_command(commands, "chat", _chat, "talk with a model, one line of standard input at a time")
     chat.add_argument("--system", metavar="TEXT", help="the system message")
     chat.add_argument(
         "--prefix-cache",
@@ -203,168 +202,23 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
         metavar="FILE",
         help="keep what is computed for the system message in FILE, for the next start",
     )
-    _add_generation_flags(chat)
+    add_generation_flags(chat)
 
-    verify = _command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
-    _add_keys(verify)
-    install = _command(
+    verify = add_command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
+    add_keys(verify)
+    install = add_command(
         commands, "install", _install, "verify a bundle, and put it in the place of another in one step"
     )
     install.add_argument("place", type=Path, metavar="PLACE", help="the folder of the installed bundle")
-    _add_keys(install)
+    add_keys(install)
 
-    bench = _command(commands, "bench", _bench, "measure latency, throughput, cold start and memory")
+    bench = add_command(commands, "bench", _bench, "measure latency, throughput, cold start and memory")
     bench.add_argument("--calls", type=int, default=500, help="single calls to time (default 500)")
     bench.add_argument("--cold-starts", type=int, default=3, help="new processes to start (default 3)")
-    _add_input(bench)
+    add_input(bench)
 
-    _command(commands, "info", _info, "show what the bundle is and how it runs here")
+    add_command(commands, "info", _info, "show what the bundle is and how it runs here")
 
-    asking = _command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
-    _add_ask_flags(asking)
+    asking = add_command(commands, "ask", _ask, "answer from the documents of a knowledge base", bundle=False)
+    add_ask_flags(asking)
     return parser, commands.choices
-
-
-def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
-    predict.add_argument(
-        "text",
-        nargs="*",
-        default=(),
-        metavar="TEXT",
-        help="texts to answer; by default read from --input or standard input",
-    )
-    predict.add_argument(
-        "--columns",
-        metavar="NAME,…",
-        help="the names of all columns of --input, for a file without a header",
-    )
-    predict.add_argument(
-        "--output", type=Path, metavar="FILE", help="the file to write instead of standard output"
-    )
-    predict.add_argument(
-        "--top-k",
-        type=int,
-        metavar="N",
-        help="classifiers: labels to return, best first; generation: sample from the N best tokens",
-    )
-    predict.add_argument(
-        "--threshold", type=float, help="multi-label: probability from which a label applies"
-    )
-    predict.add_argument(
-        "--none-below",
-        type=none_below_option,
-        metavar="P|fitted",
-        help="single-label: answer null below this probability, or below the one that training has fitted",
-    )
-    predict.add_argument(
-        "--kind",
-        choices=("query", "passage"),
-        help="embedders: the kind of the texts, which selects the prompt before them",
-    )
-    predict.add_argument(
-        "--aggregation",
-        choices=AGGREGATIONS,
-        help="taggers: how tokens become entities, instead of the bundle's setting",
-    )
-    predict.add_argument("--batch-size", type=int, default=64, help="texts in memory at once (default 64)")
-    predict.add_argument(
-        "--stream",
-        action="store_true",
-        help="write answers as plain text while they are generated, instead of JSON lines",
-    )
-    _add_input(predict)
-    _add_generation_flags(predict)
-
-
-def _command(
-    commands: Any,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    *,
-    bundle: bool = True,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=run)
-    if bundle:
-        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="default cpu")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as this process may use)")
-    parser.add_argument("--profile", choices=PROFILES, default="desktop", help="default desktop")
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object (predict always prints JSON)"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
-
-
-def _add_keys(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--key",
-        dest="keys",
-        action="append",
-        metavar="FILE",
-        help="a public key: the bundle must be signed by it, or by another --key",
-    )
-
-
-def _add_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--input", type=Path, metavar="FILE", help="texts as lines, .jsonl, .csv or .tsv")
-    parser.add_argument(
-        "--column",
-        action="append",
-        default=[],
-        metavar="[FIELD=]NAME",
-        help="key or column that holds the text (default text), or a field of an input, such as question=QUERY",
-    )
-
-
-def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags for models that generate text."""
-    group = parser.add_argument_group("models that generate text")
-    for flag in FLAGS:
-        if flag.kind is bool:
-            group.add_argument(flag.option, action="store_true", default=None, help=flag.help)
-            continue
-        group.add_argument(
-            flag.option,
-            dest=flag.name,
-            type=flag.kind,
-            metavar=flag.metavar,
-            choices=flag.choices or None,
-            action="append" if flag.many else "store",
-            help=f"{flag.use}: {flag.help}",
-        )
-
-
-def _add_ask_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `python -m ftool_runtime ask`."""
-    parser.add_argument("knowledge_base", type=Path, metavar="KB", help="the file that `ftool index` wrote")
-    parser.add_argument("question", metavar="QUESTION", help="the question")
-    parser.add_argument("-k", type=int, default=5, metavar="N", help="passages to read (default 5)")
-    parser.add_argument(
-        "--mode",
-        choices=MODES,
-        help="how passages are ranked (default: fused if there are embeddings)",
-    )
-    parser.add_argument(
-        "--min-score",
-        type=float,
-        metavar="S",
-        help="answer only if the best passage scores at least S (default: 0.05 for a few passages to 0.18 for 100,000; "
-        "0 to answer always)",
-    )
-    parser.add_argument(
-        "--exact", action="store_true", help="compare with all passages, even if KB has an approximate index"
-    )
-    for model in ("embedder", "reader"):
-        parser.add_argument(
-            f"--{model}",
-            metavar="BUNDLE",
-            help=f"the {model} to use instead of the one recorded in KB, or none",
-        )
-    parser.add_argument(
-        "--reranker",
-        metavar="BUNDLE",
-        help="a bundle that scores pairs of texts, to order the best 30 passages anew",
-    )
