@@ -5,17 +5,18 @@ lists the SHA-256 of every other file. It is kept beside it, in `ftool.sig`.
 """
 
 import base64
-import binascii
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ftool_runtime.bundle.files import LARGEST_SETTINGS, read_file, read_json_file
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE, SIGNATURE_FILE
-from ftool_runtime.errors import InputError, RuntimeMissingError, SignatureError
+from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError, SignatureError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -130,10 +131,10 @@ def signer(folder: Path, trusted: Sequence[TrustedKey]) -> str:
 def signatures(folder: Path) -> list[Signature]:
     """Return the signatures of a bundle, unchecked; empty if it has none. Raises SignatureError for a damaged file."""
     path = folder / SIGNATURE_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     try:
-        content: Any = json.loads(_read(path))
+        content = read_json_file(folder, SIGNATURE_FILE, _MOST_BYTES)
         return [
             Signature(
                 base64.b64decode(one["key"], validate=True), base64.b64decode(one["signature"], validate=True)
@@ -141,9 +142,11 @@ def signatures(folder: Path) -> list[Signature]:
             for one in content["signatures"]
             if one["algorithm"] == "ed25519"
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+    except BundleError as error:
+        raise SignatureError(str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise SignatureError(
-            f"{path} can't be read ({type(error).__name__}); sign the bundle again with `ftool sign`"
+            f"{path} holds no signatures; sign the bundle again with `ftool sign`"
         ) from error
 
 
@@ -170,8 +173,6 @@ def new_key(path: Path) -> tuple[Path, str]:
     Returns the path of the public key, which ends in `.pub`, and its fingerprint. Raises InputError if one of the files
     exists, and OSError if they can't be written.
     """
-    import os
-
     _require_cryptography()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -202,7 +203,7 @@ def _message(folder: Path) -> bytes:
     import hashlib
 
     Manifest.read(folder)  # refuses what is not a bundle
-    return _PURPOSE + hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).digest()
+    return _PURPOSE + hashlib.sha256(read_file(folder, MANIFEST_FILE, LARGEST_SETTINGS)).digest()
 
 
 def _holds(one: Signature, message: bytes) -> bool:

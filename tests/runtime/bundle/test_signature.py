@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +143,20 @@ def test_a_second_signature_joins_the_first_and_a_repeated_one_replaces_it(
 def test_a_damaged_signature_file_is_named(content: bytes, signed: Path, keys: Callable[[str], Path]) -> None:
     (signed / "ftool.sig").write_bytes(content)
     with pytest.raises(SignatureError, match=r"ftool\.sig"):
+        check_trusted(signed, [public(keys("maker"))])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_signature_file_that_is_a_pipe_or_leads_out_is_refused(
+    signed: Path, tmp_path: Path, keys: Callable[[str], Path]
+) -> None:
+    outside = shutil.move(signed / "ftool.sig", tmp_path / "outside.sig")
+    os.mkfifo(signed / "ftool.sig")
+    with pytest.raises(SignatureError, match=r"ftool\.sig is a named pipe"):
+        check_trusted(signed, [public(keys("maker"))])
+    (signed / "ftool.sig").unlink()
+    (signed / "ftool.sig").symlink_to(outside)
+    with pytest.raises(SignatureError, match="out of the bundle"):
         check_trusted(signed, [public(keys("maker"))])
 
 
