@@ -34,7 +34,8 @@ def path_inside(folder: Path, name: str) -> Path:
     """
     path = folder.joinpath(*check_relative(name).split("/"))
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
+        target = path.resolve()
+        inside = target.is_relative_to(folder.resolve()) or _in_hub_cache(folder, target)
     except (OSError, RuntimeError) as error:  # links that lead to each other
         raise BundleError(f"{path} can't be followed: {error}; copy or export the bundle again") from error
     if not inside:
@@ -42,3 +43,12 @@ def path_inside(folder: Path, name: str) -> Path:
             f"{path} is a symbolic link that leads out of the bundle; copy the bundle with its links followed"
         )
     return path
+
+
+def _in_hub_cache(folder: Path, target: Path) -> bool:
+    """Whether `target` is where huggingface_hub keeps the content of files of a downloaded repository, `folder`.
+
+    `snapshot_download` returns a folder `snapshots/REVISION` of links to files in `blobs`, beside `snapshots`.
+    """
+    snapshots = folder.resolve().parent
+    return snapshots.name == "snapshots" and target.parent == snapshots.parent / "blobs"
