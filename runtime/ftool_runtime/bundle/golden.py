@@ -65,6 +65,17 @@ class Golden:
             raise BundleError(f"{len(self.inputs)} inputs and {len(self.answers)} answers")
         if self.tokens and [*map(len, self.tokens)] != [*map(len, self.outputs)]:
             raise BundleError("tokens and their outputs differ in number")
+        if self.tokens:
+            self._check_texts()
+
+    def _check_texts(self) -> None:
+        """Check what only generators have. Raises BundleError."""
+        for given in self.inputs:
+            if not isinstance(given, str) and not _are_ids(given):
+                raise BundleError(f"an input must be a text or token ids, got {str(given)[:40]!r}")
+        for answer in self.answers:
+            if not _are_ids(answer.get("token_ids")):
+                raise BundleError(f"an answer needs a list of token_ids, got {str(dict(answer))[:60]!r}")
 
     def rows(self) -> list[NDArray[np.float32]]:
         """Return `outputs` as float32 arrays, (width,) or (tokens, width) for each row."""
@@ -83,6 +94,10 @@ class Golden:
         with replacing(folder / GOLDEN_FILE) as file:
             json.dump(asdict(self), file, ensure_ascii=False, allow_nan=False)
             file.write("\n")
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(type(one) is int and 0 <= one < 2**31 for one in value)
 
 
 def _as_now(values: Any) -> Any:

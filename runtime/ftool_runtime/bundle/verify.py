@@ -14,7 +14,7 @@ from ftool_runtime.bundle.integrity import altered_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import GOLDEN_FILE, SIGNATURE_FILE
 from ftool_runtime.bundle.signature import TrustedKey, signer
-from ftool_runtime.errors import BundleError, SignatureError
+from ftool_runtime.errors import BundleError, InputError, SignatureError
 from ftool_runtime.loading import load
 from ftool_runtime.session.onnx_session import Device
 
@@ -132,7 +132,7 @@ def verify(
             golden = _golden(folder, manifest)
             with load(folder, device=device, threads=threads) as model:
                 found = replay(golden, model)
-        except BundleError as error:
+        except (BundleError, InputError) as error:
             failure = str(error)
     before = {_NO_DIGEST: manifest.schema == 1, _NO_ANSWERS: golden is not None and not golden.answers}
     return VerifyReport(
@@ -196,6 +196,8 @@ def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]
         expected: list[int] = list(answer["token_ids"])
         got = list(model.generate([row], **golden.options)[0].ids)
         scores = model.score_tokens([row], [expected])[0]
+        if max((*tokens, *expected)) >= scores.shape[-1]:
+            raise BundleError(f"{GOLDEN_FILE} has token ids that the model lacks")
         differences.append(float(np.abs(scores[0][list(tokens)] - logits).max()))
         text = {"text": model.decode(expected), "token_ids": expected}
         problem = first_difference(answer, text)

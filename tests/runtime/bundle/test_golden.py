@@ -186,6 +186,33 @@ def test_another_answer_text_or_logit_is_found(
     assert message is None or message in report.replay.changed[0]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda fields: fields["answers"][0].pop("token_ids"), "needs a list of token_ids"),
+        (lambda fields: fields["answers"][0].update(token_ids="abc"), "needs a list of token_ids"),
+        (lambda fields: fields["answers"][0].update(token_ids=[1, -1]), "needs a list of token_ids"),
+        (lambda fields: fields["answers"][0].update(token_ids=[True]), "needs a list of token_ids"),
+        (lambda fields: fields["answers"][0].update(token_ids=[10**6]), "token"),
+        (lambda fields: fields["tokens"].__setitem__(0, [10**6] * len(fields["tokens"][0])), "token"),
+        (lambda fields: fields["inputs"].__setitem__(0, {"text": "a"}), "must be a text or token ids"),
+        (lambda fields: fields["inputs"].__setitem__(0, [10**6]), "token"),
+        (lambda fields: fields["inputs"].__setitem__(0, []), ""),
+        (lambda fields: fields["options"].update(no_such=1), "no_such"),
+        (lambda fields: fields["options"].update(num_beams="two"), "num_beams"),
+        (lambda fields: fields["options"].update(max_new_tokens=-1), "max_new_tokens"),
+    ],
+)
+def test_a_spoiled_golden_file_fails_with_a_reason_and_without_a_traceback(
+    make_generator: GeneratorMaker, spoil: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    folder = make_generator()
+    add_golden(folder, spoil=spoil)
+    report = ft.verify(folder)
+    assert not report.passed
+    assert message in (report.failure or "") + "".join(report.replay.changed if report.replay else ())
+
+
 def test_a_generators_golden_file_of_before_is_replayed(make_generator: GeneratorMaker) -> None:
     folder = make_generator()
     add_golden(folder)
