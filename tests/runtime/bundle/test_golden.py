@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.generator_golden import ROWS, add_golden
 from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.golden import GREEDY, Golden, encoder_golden, first_difference, generator_golden
+from ftool_runtime.bundle.golden import Golden, encoder_golden, first_difference
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.models.generator import Generator
 
 BundleMaker = Callable[..., Path]
 GeneratorMaker = Callable[..., Path]
-ROWS = [[7, 8, 9], [20, 21, 9, 8]]
 
 
 def change_manifest(bundle: Path, **changes: Any) -> None:
@@ -116,29 +115,6 @@ def test_the_first_difference_of_an_answer_is_named(expected: Any, found: Any, m
 
 
 # --- generators ----------------------------------------------------------------------------------------------------
-
-
-def add_golden(
-    folder: Path, *, inputs: Any = ROWS, spoil: Callable[[dict[str, Any]], Any] = lambda fields: None
-) -> None:
-    with ft.load(folder) as model:
-        assert isinstance(model, Generator)
-        rows = [model.tokenize([given])[0] if isinstance(given, str) else given for given in inputs]
-        made = model.generate(rows, max_new_tokens=6, keep_logits=True)
-        golden = generator_golden(
-            model,
-            inputs,
-            [row.ids for row in made],
-            [row.logits[0] for row in made],
-            options={**GREEDY, "max_new_tokens": 6},
-            source="bundle",
-            tolerance=1e-4,
-            texts="probes",
-        )
-    fields = json.loads(json.dumps(asdict(golden)))
-    spoil(fields)
-    (folder / "golden.json").write_text(json.dumps(fields))
-    relist(folder, "golden.json")
 
 
 @pytest.mark.parametrize("source", [False, True])

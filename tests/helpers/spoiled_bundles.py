@@ -1,0 +1,279 @@
+"""Kinds of spoiled bundles, each with what `load`, a call and `verify` make of it.
+
+`python -m tests.helpers.spoiled_bundles` writes the table of docs/reliability.md.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ftool_runtime.bundle.integrity import file_record
+from ftool_runtime.bundle.manifest import digest_of
+
+Bundle = Literal["encoder", "decoder", "encoder-decoder"]
+Load = Literal["refuses", "loads", "either"]
+Call = Literal["answers", "refuses", "either", "-"]
+Verify = Literal["refuses", "fails", "passes"]
+Change = Callable[[Path], None]
+
+FILES: Final[Mapping[Bundle, tuple[str, ...]]] = {
+    "encoder": ("ftool.json", "onnx/model.onnx", "tokenizer.json", "golden.json"),
+    "decoder": ("ftool.json", "onnx/decoder.onnx", "tokenizer.json", "generation_config.json", "golden.json"),
+    "encoder-decoder": (
+        "ftool.json",
+        "onnx/encoder.onnx",
+        "onnx/decoder.onnx",
+        "tokenizer.json",
+        "generation_config.json",
+        "golden.json",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoiled:
+    """A kind of spoiled bundle.
+
+    Attributes:
+        bundle: the kind of the bundle that is spoiled.
+        file: the file that is changed.
+        change: what happens to it, in words.
+        apply: changes the file at a path.
+        forged: whether all hashes are made right afterwards, as an attacker would.
+        load: whether `load` refuses the bundle with a BundleError or loads it; "either" if that depends on the byte.
+        call: whether a call answers or raises an FtoolError; "-" if nothing is loaded.
+        verify: whether `verify` raises a BundleError, or reports that the bundle fails or passes.
+    """
+
+    bundle: Bundle
+    file: str
+    change: str
+    apply: Change
+    forged: bool = False
+    load: Load = "refuses"
+    call: Call = "-"
+    verify: Verify = "fails"
+
+    @property
+    def name(self) -> str:
+        """A name for the test."""
+        return f"{self.bundle}-{self.file}-{self.change}{'-forged' if self.forged else ''}"
+
+    def spoil(self, bundle: Path) -> None:
+        """Change the bundle."""
+        self.apply(bundle / self.file)
+        if self.forged:
+            forge(bundle)
+
+
+def forge(bundle: Path) -> None:
+    """Make all hashes of a bundle's manifest, and its digest, those of the present files."""
+    path = bundle / "ftool.json"
+    values = json.loads(path.read_bytes())
+    for name in values["files"]:
+        if (bundle / name).is_file():
+            record = file_record(bundle / name)
+            values["files"][name] = {"bytes": record.bytes, "sha256": record.sha256}
+    values["digest"] = digest_of({key: value for key, value in values.items() if key != "digest"})
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _outside(path: Path) -> None:
+    target = path.resolve().parents[len(path.parts) - path.parts.index("bundle")] / "outside"
+    shutil.move(path, target)
+    path.symlink_to(target)
+
+
+DAMAGE: Final[Mapping[str, Change]] = {
+    "is missing": Path.unlink,
+    "is empty": lambda path: path.write_bytes(b"") and None,
+    "is cut in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]) and None,
+    "has a bit flipped": _flip,
+    "has a byte more": lambda path: path.write_bytes(path.read_bytes() + b"x") and None,
+    "is a folder": _folder,
+    "is a named pipe": _pipe,
+    "is a device": _device,
+    "is a link to itself": _loop,
+    "is a link out of the bundle": _outside,
+}
+
+
+def _damaged(bundle: Bundle, file: str, change: str) -> Spoiled:
+    flipped, manifest = change == "has a bit flipped", file == "ftool.json"
+    leads_out = change in ("is a device", "is a link out of the bundle", "is a link to itself")
+    return Spoiled(
+        bundle=bundle,
+        file=file,
+        change=change,
+        apply=DAMAGE[change],
+        load="either" if flipped else "refuses",
+        call="either" if flipped else "-",
+        verify="refuses" if leads_out or (manifest and not flipped) else "fails",
+    )
+
+
+def _text(text: str) -> Change:
+    return lambda path: path.write_text(text, encoding="utf-8") and None
+
+
+def _field(name: str, value: Any) -> Change:
+    """Set a field of a JSON file; `name` may lead into objects, such as "input.max_length"."""
+
+    def apply(path: Path) -> None:
+        values = json.loads(path.read_bytes())
+        *way, last = name.split(".")
+        place = values
+        for part in way:
+            place = place[part]
+        place[last] = value
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+    return apply
+
+
+# Texts in place of a JSON file: each is refused wherever it stands.
+TEXTS: Final[Mapping[str, str]] = {
+    "is nested 100,000 deep": "[" * 100_000,
+    "is a list": "[]",
+    "is null": "null",
+    "has half of a surrogate": '{"schema": 2, "name": "\\ud800"}',
+    "has a key twice": '{"schema": 2, "schema": 2}',
+    "has a number of 5,000 digits": '{"schema": ' + "9" * 5_000 + "}",
+    "has 1e400": '{"schema": 1e400}',
+    "has NaN": '{"schema": NaN}',
+    "is a megabyte of blanks": " " * 1_000_000,
+}
+
+FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
+    ("schema", 99, "refuses", "-", "refuses"),
+    ("schema", "2", "refuses", "-", "refuses"),
+    ("task", "text-divination", "refuses", "-", "fails"),
+    ("task", "translation", "refuses", "-", "fails"),
+    ("task", None, "refuses", "-", "refuses"),
+    ("labels", [], "refuses", "-", "refuses"),
+    ("labels", ["a", "a", "b"], "refuses", "-", "refuses"),
+    ("labels", ["a", "b"], "loads", "refuses", "fails"),
+    ("labels", ["timer", "music", "lights"], "loads", "answers", "fails"),
+    ("labels", "abc", "refuses", "-", "refuses"),
+    ("input.max_length", 0, "refuses", "-", "refuses"),
+    ("input.max_length", -5, "refuses", "-", "refuses"),
+    ("input.max_length", 2**40, "refuses", "-", "refuses"),
+    ("input.max_length", 1.5, "refuses", "-", "refuses"),
+    ("input.names", [], "refuses", "-", "refuses"),
+    ("input.names", ["input_ids"], "refuses", "-", "fails"),
+    ("input.names", ["input_ids", "attention_mask", "more"], "refuses", "-", "refuses"),
+    ("input.pad_token_id", -1, "refuses", "-", "refuses"),
+    ("input.pad_token_id", 10**9, "loads", "either", "passes"),
+    ("input.prefix", "turn ", "loads", "answers", "fails"),
+    ("input.prefix", "x" * 10**6, "refuses", "-", "refuses"),
+    ("input.truncation_side", "middle", "refuses", "-", "refuses"),
+    ("precision.name", "int1", "refuses", "-", "refuses"),
+    ("precision.devices", ["toaster"], "refuses", "-", "refuses"),
+    ("thresholds", [0.5, 0.5, 2.0], "refuses", "-", "refuses"),
+    ("none_below", 2, "refuses", "-", "refuses"),
+    ("none_below", 1.0, "loads", "answers", "passes"),
+    ("multi_label", True, "loads", "answers", "fails"),
+    ("regression", True, "loads", "answers", "fails"),
+    ("pairs", True, "loads", "refuses", "fails"),
+    ("output", "no_such", "refuses", "-", "fails"),
+    ("files", {}, "refuses", "-", "fails"),
+    ("files", [], "refuses", "-", "refuses"),
+    ("files", {"../../etc/passwd": {"bytes": 1, "sha256": "0" * 64}}, "refuses", "-", "refuses"),
+    ("files", {"/etc/passwd": {"bytes": 1, "sha256": "0" * 64}}, "refuses", "-", "refuses"),
+    ("more", 1, "loads", "answers", "passes"),
+)
+
+SPOILED: Final = (
+    *(
+        _damaged(bundle, file, change)
+        for bundle, files in FILES.items()
+        for file in files
+        for change in DAMAGE
+    ),
+    *(
+        Spoiled(
+            bundle="encoder",
+            file=file,
+            change=change,
+            apply=_text(text),
+            forged=file != "ftool.json",
+            load="loads" if file == "golden.json" else "refuses",
+            call="answers" if file == "golden.json" else "-",
+            verify="refuses" if file == "ftool.json" else "fails",
+        )
+        for file in ("ftool.json", "tokenizer.json", "golden.json")
+        for change, text in TEXTS.items()
+    ),
+    *(
+        Spoiled(
+            bundle="encoder",
+            file="ftool.json",
+            change=f"has {name} = {json.dumps(value)[:60]}",
+            apply=_field(name, value),
+            forged=True,
+            load=load,
+            call=call,
+            verify=verify,
+        )
+        for name, value, load, call, verify in FORGED
+    ),
+)
+
+_BEGIN: Final = "<!-- spoiled bundles: written by `python -m tests.helpers.spoiled_bundles` -->\n"
+_END: Final = "<!-- end of spoiled bundles -->\n"
+
+
+def table() -> str:
+    """Return a table in Markdown: kinds with the same results in one row."""
+    rows: dict[tuple[str, ...], list[Spoiled]] = {}
+    for one in SPOILED:
+        rows.setdefault((one.change, one.load, one.call, one.verify), []).append(one)
+    lines = ["| files | change | `load` | a call | `verify` |", "|---|---|---|---|---|"]
+    for (change, *results), found in rows.items():
+        names = dict.fromkeys(f"`{one.file}`" for one in found)
+        forged = ", hashes forged" if all(one.forged for one in found) else ""
+        text = change.replace("|", "\\|")
+        lines.append(f"| {', '.join(names)} | {text}{forged} | {' | '.join(results)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the table into docs/reliability.md."""
+    path = Path("docs/reliability.md")
+    before, rest = path.read_text(encoding="utf-8").split(_BEGIN)
+    after = rest.split(_END)[1]
+    path.write_text(f"{before}{_BEGIN}\n{table()}\n{_END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
