@@ -19,7 +19,7 @@ class JsonError(ValueError):
 
 
 class _NumberTooLong:
-    """Stands for a whole number of more digits than fit into 64 bits, which Python may refuse to convert."""
+    """Stands for a whole number beyond 64 bits."""
 
 
 class _KeyTwice(dict[str, Any]):
@@ -28,7 +28,7 @@ class _KeyTwice(dict[str, Any]):
     key: str
 
 
-def read_json(content: bytes | str, *, strict: bool = True) -> Any:
+def read_json(content: bytes | str, *, strict: bool = True, long_integers: bool = False) -> Any:
     """Return the value of a JSON text.
 
     Args:
@@ -37,12 +37,17 @@ def read_json(content: bytes | str, *, strict: bool = True) -> Any:
             more than 64 levels of lists and objects, whole numbers beyond 64 bits, numbers beyond float64 (and NaN and
             Infinity, which are not JSON), keys that occur twice, and strings with half of a surrogate pair. True for
             files of a bundle; False for rows of a user's data, whose readers check the values that they use.
+        long_integers: whether a strict reader takes whole numbers beyond 64 bits all the same. True for
+            tokenizer_config.json, where transformers writes 1000000000000000019884624838656 for a tokenizer that knows
+            no longest text.
 
     Raises:
         JsonError: the content is not UTF-8 or not JSON, at the line and column in the message; or a value is refused,
             whose path in the file the message gives, such as `input.max_length`.
     """
-    hooks: dict[str, Any] = {"parse_int": _whole, "object_pairs_hook": _object} if strict else {}
+    hooks: dict[str, Any] = {"object_pairs_hook": _object} if strict else {}
+    if strict and not long_integers:
+        hooks["parse_int"] = _whole
     try:
         value = json.loads(content if isinstance(content, str) else content.decode("utf-8"), **hooks)
     except UnicodeDecodeError as error:
@@ -62,7 +67,8 @@ def read_json(content: bytes | str, *, strict: bool = True) -> Any:
 
 
 def _whole(digits: str) -> object:
-    return int(digits) if len(digits) <= _DIGITS else _NumberTooLong()
+    in_64_bits = len(digits) <= _DIGITS and _SMALLEST <= int(digits) <= _LARGEST
+    return int(digits) if in_64_bits else _NumberTooLong()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,8 +104,6 @@ def _fault(value: Any, levels: int) -> tuple[tuple[str | int, ...], str] | None:
         case float():
             return None if math.isfinite(value) else ((), "is not a finite number, or beyond 1.8e308")
         case _NumberTooLong():
-            return (), "is a whole number beyond 64 bits"
-        case int() if not _SMALLEST <= value <= _LARGEST:
             return (), "is a whole number beyond 64 bits"
     return None
 

@@ -143,7 +143,10 @@ def _damaged(bundle: Bundle, file: str, change: str) -> Spoiled:
 
 
 def _text(text: str) -> Change:
-    return lambda path: path.write_text(text, encoding="utf-8") and None
+    def apply(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return apply
 
 
 def _field(name: str, value: Any) -> Change:

@@ -72,3 +72,13 @@ def test_a_value_is_read_as_json_reads_it_or_refused(value: object) -> None:
     text = json.dumps(value)
     with contextlib.suppress(JsonError):
         assert read_json(text) == json.loads(text)
+
+
+def test_long_integers_are_read_where_a_file_may_hold_them() -> None:
+    content = '{"model_max_length": 1000000000000000019884624838656, "a": {"b": 1, "b": 2}}'
+    with pytest.raises(JsonError, match="a holds the key 'b' twice"):
+        read_json(content, long_integers=True)
+    settings = read_json('{"model_max_length": 1000000000000000019884624838656}', long_integers=True)
+    assert settings == {"model_max_length": int(1e30)}
+    with pytest.raises(JsonError, match="can't be read"):
+        read_json('{"model_max_length": ' + "9" * 5000 + "}", long_integers=True)

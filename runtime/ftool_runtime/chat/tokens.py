@@ -51,7 +51,7 @@ class ChatFiles(NamedTuple):
         if self.tokenizer_config is None:
             return {}
         try:
-            settings = read_json(self.tokenizer_config)
+            settings = read_json(self.tokenizer_config, long_integers=True)
         except JsonError as error:
             raise BundleError(f"{self.folder / TOKENIZER_CONFIG_FILE} {error}") from error
         return settings if isinstance(settings, dict) else {}
