@@ -14,7 +14,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-faults test-ecosystem check format docs bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-faults fuzz test-ecosystem check format docs bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -58,6 +58,17 @@ test-faults: $(INSTALLED)
 	$(FAULTS) $(FAULTS_OF_TRAINING) --json build/faults/training.json & training=$$!; \
 	$(FAULTS) $(FAULTS_OF_THE_REST) --json build/faults/rest.json; rest=$$?; wait $$training && exit $$rest
 	$(FAULTS) --table build/faults/training.json build/faults/rest.json
+
+# A million spoiled files for every reader; writes the table of docs/reliability.md. About an hour and a half on two cores. Linux only.
+FUZZ_PACKAGES := .fuzz-packages
+fuzz: $(INSTALLED) $(FUZZ_PACKAGES)/.installed
+	rm -rf build/fuzz
+	PYTHONPATH=$(FUZZ_PACKAGES) $(BIN)/python -m tests.fuzz --table
+
+$(FUZZ_PACKAGES)/.installed: tests/fuzz/requirements.txt
+	rm -rf $(FUZZ_PACKAGES)
+	$(BIN)/$(PIP) --no-deps --target $(FUZZ_PACKAGES) --requirement tests/fuzz/requirements.txt
+	@touch $@
 
 # Bundles in other libraries, each in an environment of its own; writes the table of docs/ecosystem.md. Needs Node.js and Chromium.
 test-ecosystem: $(INSTALLED)
@@ -115,4 +126,4 @@ dist: $(INSTALLED)
 	$(BIN)/python -m build --outdir dist runtime
 
 clean:
-	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) site dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) site dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,14 +1,33 @@
 """Exceptions of ftool, all derived from FtoolError, and `nearest`, which finds suggestions for their messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class FtoolError(Exception):
-    """Base class of ftool's exceptions. The message is one line and says how to fix the problem."""
+    """Base class of ftool's exceptions. The message says how to fix the problem.
+
+    It is one line: line ends, which names and values quoted from a file may hold, become spaces.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 class BundleError(FtoolError):
     """Raised if a folder is not a bundle, or the bundle is damaged, from a newer ftool, or not supported here."""
+
+
+@contextmanager
+def naming_bundle(folder: Path) -> Iterator[None]:
+    """Within the block, put a bundle's folder before messages of BundleErrors that do not hold it."""
+    try:
+        yield
+    except BundleError as error:
+        if str(folder) in str(error):
+            raise
+        raise type(error)(f"{folder}: {error}") from error
 
 
 class SignatureError(BundleError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError, InputError, nearest
+from ftool_runtime.errors import BundleError, InputError, naming_bundle, nearest
 from ftool_runtime.models.base import Model, describe_task
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
@@ -199,7 +199,8 @@ def load(
             f"{folder} is a bundle for {describe_task(manifest)}, not for {task!r}; "
             f"load it with ftool_runtime.{kind.__name__}.load, or leave out task"
         )
-    return kind.open(folder, manifest, settings)
+    with naming_bundle(folder):
+        return kind.open(folder, manifest, settings)
 
 
 def _kinds() -> Iterator[type[Model[Any, Any]]]:

@@ -70,11 +70,11 @@ class Spoiled:
             forge(bundle)
 
 
-def forge(bundle: Path) -> None:
-    """Make all hashes of a bundle's manifest, and its digest, those of the present files."""
+def forge(bundle: Path, *names: str) -> None:
+    """Make the hashes of `names`, by default of all files, and the digest of a manifest those of the present files."""
     path = bundle / "ftool.json"
     values = json.loads(path.read_bytes())
-    for name in values["files"]:
+    for name in names or values["files"]:
         if (bundle / name).is_file():
             record = file_record(bundle / name)
             values["files"][name] = {"bytes": record.bytes, "sha256": record.sha256}

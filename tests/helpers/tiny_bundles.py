@@ -94,6 +94,20 @@ def reference_logits(text: str) -> NDArray[np.float64]:
     return result
 
 
+def write_bundle(
+    folder: Path, *, quantised: bool = False, graph: bytes | None = None, golden: bool = True, **changes: Any
+) -> None:
+    """Write the tiny classifier's bundle into `folder`, which may exist; `changes` are fields of its manifest."""
+    (folder / "onnx").mkdir(parents=True)
+    (folder / "onnx" / "model.onnx").write_bytes(graph or tiny_graph(quantised=quantised))
+    tiny_tokenizer().save(str(folder / "tokenizer.json"))
+    if quantised:
+        changes.setdefault("precision", Precision(name="int8", rows_share_scale=True))
+    if golden:
+        write_golden(folder, changes)
+    write_manifest(folder, **changes)
+
+
 def write_manifest(folder: Path, **changes: Any) -> None:
     """Write the manifest for the files in `folder`; `changes` are values of manifest fields."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "ftool.json"]

@@ -11,11 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from tests.helpers import tiny_bundles
 from tests.helpers.onnx_writer import ONNX_WRITER
-from tests.helpers.tiny_bundles import tiny_graph, tiny_tokenizer, write_golden, write_manifest
+from tests.helpers.tiny_bundles import tiny_graph, write_bundle
 from tests.helpers.tiny_generators import Floats, greedy_of, logits_of, write_generator
 
 import ftool_runtime as ft
-from ftool_runtime.bundle.manifest import Precision
 
 BundleMaker = Callable[..., Path]
 GeneratorMaker = Callable[..., Path]
@@ -25,18 +24,9 @@ GeneratorMaker = Callable[..., Path]
 def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> BundleMaker:
     """Makes a tiny bundle in a new folder; keyword arguments change fields of its manifest."""
 
-    def make(
-        *, quantised: bool = False, graph: bytes | None = None, golden: bool = True, **changes: Any
-    ) -> Path:
+    def make(**given: Any) -> Path:
         folder = tmp_path_factory.mktemp("bundle")
-        (folder / "onnx").mkdir()
-        (folder / "onnx" / "model.onnx").write_bytes(graph or tiny_graph(quantised=quantised))
-        tiny_tokenizer().save(str(folder / "tokenizer.json"))
-        if quantised:
-            changes.setdefault("precision", Precision(name="int8", rows_share_scale=True))
-        if golden:
-            write_golden(folder, changes)
-        write_manifest(folder, **changes)
+        write_bundle(folder, **given)
         return folder
 
     return make

@@ -70,6 +70,10 @@ class Golden:
 
     def _check_texts(self) -> None:
         """Check what only generators have. Raises BundleError."""
+        if not len(self.inputs) == len(self.outputs) == len(self.answers):
+            raise BundleError(
+                f"{len(self.inputs)} inputs, {len(self.outputs)} rows of outputs and {len(self.answers)} answers"
+            )
         for given in self.inputs:
             if not isinstance(given, str) and not _are_ids(given):
                 raise BundleError(f"an input must be a text or token ids, got {str(given)[:40]!r}")

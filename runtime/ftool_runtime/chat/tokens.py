@@ -10,7 +10,7 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE
 from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, naming_bundle
 from ftool_runtime.json_reader import JsonError, read_json
 from ftool_runtime.text.encode import text_problem
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
@@ -82,7 +82,9 @@ class ChatTokens:
             raise InputError(
                 f"{files.folder} has no chat template: its model continues prompts and was not trained on chats"
             )
-        self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
+        self._folder = files.folder
+        with naming_bundle(files.folder):
+            self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
         self._parsing = tokens.parsing_special_tokens()
         self._tokens = tokens
         self._ids = {content: number for number, content in tokens.special.items()}
@@ -96,9 +98,10 @@ class ChatTokens:
         BundleError if the template fails.
         """
         check_messages(messages)
-        ids = self._encoded(messages)
-        if not ids:
-            raise BundleError("the bundle's chat template renders these messages as an empty text")
+        with naming_bundle(self._folder):
+            ids = self._encoded(messages)
+            if not ids:
+                raise BundleError("the bundle's chat template renders these messages as an empty text")
         return ids
 
     def _encoded(self, messages: Sequence[Message]) -> list[int]:

@@ -186,6 +186,9 @@ def new_graph(dimension: int) -> Any:
 
 def read_graph(connection: sqlite3.Connection, covered: Covered, dimension: int) -> LoadedGraph:
     """Read the graph and check it. Raises ApproximateIndexError if it is damaged."""
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    if covered.bytes > pages * size:  # more than the whole file: no memory is taken for it
+        raise ApproximateIndexError("its bytes are not those that were written")
     stored = bytearray(covered.bytes)
     digest = hashlib.sha256()
     at = 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from ftool_runtime.errors import InputError, nearest
-from ftool_runtime.knowledge.errors import damaged
+from ftool_runtime.knowledge.errors import checked, damaged
 from ftool_runtime.knowledge.results import Passage
 
 _PASSAGE = """
@@ -28,7 +28,7 @@ def passages_of(
     by_meaning = {passage: rank for rank, (passage, _) in enumerate(near, start=1)}
     found = []
     for passage, score in ranked:
-        row = connection.execute(_PASSAGE, (passage,)).fetchone()
+        row = next(checked(connection.execute(_PASSAGE, (passage,)), str, str, str, int, int, str), None)
         if row is None:
             raise damaged(f"passage {passage} is in the index but missing")
         name, title, heading, start, end, text = row
@@ -50,12 +50,14 @@ def passages_of(
 
 def document_names(connection: Connection) -> list[str]:
     """Return the names of all documents, in alphabetical order."""
-    return [name for (name,) in connection.execute("SELECT name FROM documents ORDER BY name")]
+    rows = connection.execute("SELECT name FROM documents ORDER BY name")
+    return [name for (name,) in checked(rows, str)]
 
 
 def document_text(connection: Connection, name: str) -> str:
     """Return the text of the document `name` as it was indexed. Raises InputError if there is no such document."""
-    found = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,)).fetchone()
+    rows = connection.execute("SELECT id, tail FROM documents WHERE name = ?", (name,))
+    found = next(checked(rows, int, str), None)
     if found is None:
         near = nearest(name, document_names(connection))
         raise InputError(f"no document {name!r}" + (f"; did you mean {near}?" if near else ""))
@@ -65,7 +67,7 @@ def document_text(connection: Connection, name: str) -> str:
     rows = connection.execute(
         "SELECT gap, start, text FROM passages WHERE document = ? ORDER BY id", (document,)
     )
-    for gap, start, text in rows:
+    for gap, start, text in checked(rows, str, int, str):
         parts += [gap, text[max(0, reached - start) :]]
         reached = start + len(text)
     return "".join([*parts, tail])

@@ -1,12 +1,14 @@
 """Translate SQLite's errors about a knowledge base's file into messages with a remedy."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from ftool_runtime.errors import FtoolError
 
+_TYPES: Final = {str: "text", int: "a whole number", float: "a number", bytes: "bytes", type(None): "nothing"}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -39,6 +41,19 @@ def damaged(found: str) -> sqlite3.DatabaseError:
     error = sqlite3.DatabaseError(found)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
+
+
+def checked(rows: Iterable[tuple[Any, ...]], *kinds: type) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of a query after checking that their cells have the types `kinds`.
+
+    SQLite stores any value in any column. Raises sqlite3.DatabaseError for another type, which means that the file is
+    damaged.
+    """
+    for row in rows:
+        for cell, kind in zip(row, kinds, strict=True):
+            if type(cell) is not kind:
+                raise damaged(f"a cell holds {_TYPES[type(cell)]} instead of {_TYPES[kind]}")
+        yield row
 
 
 def _explained(error: sqlite3.Error) -> str:

@@ -4,6 +4,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 
+from ftool_runtime.knowledge.errors import checked
 from ftool_runtime.knowledge.terms import folded, query_terms
 
 _MOST_TERMS = 64  # the largest number of words searched; of a longer question, only the rarest words
@@ -47,7 +48,7 @@ def _ranked(connection: sqlite3.Connection, terms: list[str], depth: int) -> lis
         "SELECT rowid, bm25(full_text) AS score FROM full_text WHERE full_text MATCH ? ORDER BY score, rowid LIMIT ?",
         (" OR ".join(terms), depth),
     )
-    return [(passage, -score) for passage, score in found]
+    return [(passage, -score) for passage, score in checked(found, int, float)]
 
 
 def _distinctive(counts: Mapping[str, int], passages: int) -> list[str]:
@@ -72,5 +73,5 @@ def _rarest(terms: Iterable[str], counts: Mapping[str, int]) -> list[str]:
 
 
 def _count(connection: sqlite3.Connection, term: str) -> int:
-    row = connection.execute("SELECT doc FROM term_counts WHERE term = ?", (folded(term),)).fetchone()
-    return int(row[0]) if row else 0
+    rows = connection.execute("SELECT doc FROM term_counts WHERE term = ?", (folded(term),))
+    return next((count for (count,) in checked(rows, int)), 0)

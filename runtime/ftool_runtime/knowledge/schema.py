@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftool_runtime.knowledge.errors import KnowledgeBaseError, damage
+from ftool_runtime.knowledge.errors import KnowledgeBaseError, checked, damage
 from ftool_runtime.knowledge.terms import TOKENIZER
 
 SCHEMA: Final = 1
@@ -93,7 +93,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
             f"{path} is an SQLite database but not a knowledge base; give a file made by `ftool index`"
         )
     _check_statements(connection, path)
-    values: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
+    values: dict[str, str] = dict(checked(connection.execute("SELECT key, value FROM meta"), str, str))
     return _meta(values, path)
 
 
@@ -114,7 +114,12 @@ def _meta(values: Mapping[str, str], path: Path) -> Meta:
         schema = int(values["schema"])
         if schema == SCHEMA:
             named: dict[str, Any] = {name: values[name] for name in Meta.__slots__}
-            return Meta(**named | {name: int(named[name]) for name in whole})
+            numbers = {name: int(named[name]) for name in whole}
+            for name, number in numbers.items():
+                least = 1 if name == "dimension" and named["fingerprint"] else 0
+                if not least <= number < 2**63:
+                    raise ValueError(f"{name} is {number}")
+            return Meta(**named | numbers)
     except (KeyError, ValueError) as error:
         found = damage(f"missing or invalid value in its table meta: {error}")
         raise KnowledgeBaseError(f"{path}: {found}") from error

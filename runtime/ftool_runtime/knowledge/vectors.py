@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.knowledge.approximate import ApproximateIndex
-from ftool_runtime.knowledge.errors import damaged
+from ftool_runtime.knowledge.errors import checked, damaged
 
 STORED: Final = np.dtype("<f2")  # half the size of float32 with the same results: see docs/search.md
 
@@ -112,7 +112,7 @@ def read_blocks(connection: sqlite3.Connection, dimension: int, after: int = 0) 
     rows = connection.execute("SELECT first, vectors FROM vectors WHERE first > ? ORDER BY first", (after,))
     waiting: list[tuple[int, bytes]] = []
     size = 0
-    for first, vectors in rows:
+    for first, vectors in checked(rows, int, bytes):
         waiting.append((first, vectors))
         size += len(vectors)
         if size >= _ROWS_AT_ONCE * dimension * STORED.itemsize:
@@ -124,8 +124,8 @@ def read_blocks(connection: sqlite3.Connection, dimension: int, after: int = 0) 
 
 def _block(rows: list[tuple[int, bytes]], dimension: int) -> Block:
     width = dimension * STORED.itemsize
-    if any(not isinstance(vectors, bytes) or len(vectors) % width for _, vectors in rows):
-        raise damaged("a vector is missing or incomplete")
+    if any(len(vectors) % width for _, vectors in rows):
+        raise damaged("a vector is incomplete")
     stored = np.frombuffer(b"".join(vectors for _, vectors in rows), dtype=STORED).reshape(-1, dimension)
     counts = np.array([len(vectors) // width for _, vectors in rows])
     firsts = np.array([first for first, _ in rows], np.int64)

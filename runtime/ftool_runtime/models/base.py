@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from ftool_runtime.bundle.info import Loaded, describe
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, naming_bundle
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
@@ -68,7 +68,8 @@ class Model(ABC, Generic[In, Out]):
                 f"{folder} is a bundle for {describe_task(manifest)}, which {cls.__name__} does not run; "
                 "load it with ftool_runtime.load"
             )
-        return cls.open(folder, manifest, settings)
+        with naming_bundle(folder):
+            return cls.open(folder, manifest, settings)
 
     @classmethod
     def runs(cls, manifest: Manifest) -> bool:
@@ -188,8 +189,9 @@ class Model(ABC, Generic[In, Out]):
             first_row += len(batch)
 
     def _answer(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Out]:
-        encoded = self._encode_all(inputs, options, first_row)
-        return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
+        with naming_bundle(self._folder):
+            encoded = self._encode_all(inputs, options, first_row)
+            return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 
 def listed(inputs: Iterable[In], what: str = "texts") -> list[In]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ftool_runtime.errors import InputError
 from ftool_runtime.json_reader import JsonError, read_json
-from ftool_runtime.text.csv_form import PEEKED, csv_form
+from ftool_runtime.text.csv_form import PEEKED, CsvForm, csv_form
 
 _CARRIAGE_RETURN: Final = re.compile(r"(?<=\r)(?!\n)")  # the place after one that ends a line
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)  # a first line for Excel
@@ -64,13 +64,11 @@ def csv_rows(
 
     Raises RowError for a quotation mark that is not closed, or is inside a quoted cell.
     """
-    csv.field_size_limit(_LONGEST_CELL)
     lines = _lines_of(lines)
     first = list(itertools.islice(lines, PEEKED))
-    named = named_delimiter(first)
-    if named:
-        first = first[1:]
-    form = csv_form(first, columns, known, named)
+    form = _form(first, columns, known)
+    named = _named_delimiter(first) is not None
+    first = first[named:]
     read = ""
 
     def noted(lines: Iterable[str]) -> Iterator[str]:
@@ -98,6 +96,19 @@ def csv_rows(
             yield Row(number, tuple(cells))
 
 
+def csv_delimiter(
+    lines: Iterable[str], *, columns: int | None = None, known: Callable[[str], bool] | None = None
+) -> str:
+    """Return the delimiter by which `csv_rows` divides the same lines."""
+    return _form(list(itertools.islice(_lines_of(lines), PEEKED)), columns, known).delimiter
+
+
+def _form(first: Sequence[str], columns: int | None, known: Callable[[str], bool] | None) -> CsvForm:
+    csv.field_size_limit(_LONGEST_CELL)
+    named = _named_delimiter(first)
+    return csv_form(first[1:] if named else first, columns, known, named)
+
+
 def _lines_of(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines, each with a line end, divided at carriage returns too."""
     for line in lines:
@@ -111,7 +122,7 @@ def _quote_remedy(line: str) -> str:
     return "look for a quote that does not close"
 
 
-def named_delimiter(lines: Sequence[str]) -> str | None:
+def _named_delimiter(lines: Sequence[str]) -> str | None:
     """Return the delimiter that the first line names, as in "sep=;"; None if the first line names none."""
     match = _NAMED_DELIMITER.fullmatch(lines[0].rstrip("\r\n")) if lines else None
     return match[1] if match else None

@@ -113,6 +113,25 @@ def test_vectors_that_are_missing_incomplete_or_not_finite_are_refused(
         base.search("words", mode="embeddings")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE passages SET text = x'00'", "a cell holds bytes instead of text"),
+        ("UPDATE documents SET title = x'00'", "a cell holds bytes instead of text"),
+        ("UPDATE passages SET start = 'x'", "a cell holds text instead of a whole number"),
+        ("UPDATE meta SET value = x'00' WHERE key = 'created'", "a cell holds bytes instead of text"),
+        ("UPDATE meta SET value = -1 WHERE key = 'changes'", "changes is -1"),
+        ("UPDATE meta SET value = 'words' WHERE key = 'fingerprint'", "dimension is 0"),
+    ],
+)
+def test_cells_of_another_type_or_range_are_damage(write_base: Writer, change: str, said: str) -> None:
+    path = write_base(DOCUMENTS)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.commit()
+    refused(path, said)
+
+
 def test_a_newer_schema(write_base: Writer) -> None:
     newer = Meta(schema=99, created="", passage_tokens=1, overlap_tokens=0)
     refused(write_base(DOCUMENTS, meta=newer), "made by a newer ftool: it has schema 99")

@@ -7,7 +7,7 @@ from ftool.data.cells import listed_rows
 
 Records = Sequence[tuple[int, Any]]  # each with the number of its row
 
-_ANSWERS = frozenset({"accept", "reject", "ignore"})  # of a Prodigy user
+_ANSWERS = ("accept", "reject", "ignore")  # of a Prodigy user
 _OF_PRODIGY = frozenset({"_input_hash", "_task_hash", "spans", "options", "accept", "label"})
 _OF_STUDIO = frozenset(
     {"annotation_id", "lead_time"}

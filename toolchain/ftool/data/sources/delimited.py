@@ -13,9 +13,8 @@ from ftool.data.columns import header_below, is_usual
 from ftool.data.sources.files import DataFile
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
-from ftool_runtime.text.csv_form import csv_form
 from ftool_runtime.text.rows import Row as Parsed
-from ftool_runtime.text.rows import RowError, csv_rows, named_delimiter, tsv_rows
+from ftool_runtime.text.rows import RowError, csv_delimiter, csv_rows, tsv_rows
 
 _SEPARATORS = ("\t", "|", ";", ",")
 _SNIFFED_LINES = 200  # lines read to recognise a table in a text file
@@ -31,8 +30,8 @@ def read_csv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
     count = None if columns is None else len(columns)
     rows = csv_rows(lines, columns=count, known=is_usual)
     table = _table(file.source, rows, columns, "put quotes around a text with commas or line breaks")
-    first = file.text.split("\n", 1)[:1]
-    return replace(table, delimiter=named_delimiter(first) or csv_form(first, count, is_usual).delimiter)
+    lines = io.StringIO(file.text, newline="")
+    return replace(table, delimiter=csv_delimiter(lines, columns=count, known=is_usual))
 
 
 def read_tsv(file: DataFile, columns: Sequence[str] | None = None) -> Table:
@@ -68,7 +67,10 @@ def _is_header(line: str, mark: str) -> bool:
 
 def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, remedy: str) -> Table:
     try:
-        names = tuple(columns) if columns is not None else tuple(cell.strip() for cell in next(rows).value)
+        first = next(rows, None) if columns is None else Parsed(1, columns)
+        if first is None:  # nothing but what is left out, such as "sep=;"
+            raise DataError(f"{source}: holds no rows")
+        names = tuple(cell.strip() for cell in first.value)
         kept: list[Row] = []
         bad, cells_of_bad = BadRows(), []
         for number, cells in rows:

@@ -218,6 +218,8 @@ def _decoded(source: str, content: bytes) -> tuple[str, tuple[str, ...]]:
             f"{source}: not text in {encoding or 'UTF-8'}: byte 0x{content[error.start]:02x} at offset "
             f"{error.start}, row {row}; correct the row, and save the file as UTF-8"
         ) from error
+    if not text.strip():
+        raise DataError(f"{source}: the file is empty")
     nul = text.find("\0")
     if nul >= 0:
         raise DataError(f"{source}: row {text.count(chr(10), 0, nul) + 1} holds a NUL byte; remove it")

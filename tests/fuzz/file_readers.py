@@ -1,0 +1,148 @@
+"""Readers of files that are no bundle's: data sets, texts to predict, documents and knowledge bases."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from ftool.data.inspection.report import inspect_dataset
+from ftool.data.load import load_dataset
+from ftool.errors import DataError
+from ftool.recipe.data_settings import DataSettings
+from ftool.search.build import IndexSettings, build_index
+from ftool.tasks.registry import find_task, task_names
+from ftool_runtime.errors import InputError
+from ftool_runtime.knowledge import KnowledgeBase
+from ftool_runtime.text.files import read_texts
+from tests.fuzz.seeds import data_seeds
+from tests.fuzz.target import Prepared
+from tests.helpers.word_embedder import WordEmbedder
+
+_QUESTIONS: Final = ("how long are messages kept", 'carriers OR 漢字 "')
+
+
+def data(name: str, *tasks: str) -> Callable[[Path], Prepared]:
+    """Return the `prepare` of a target that reads a data file as the data of some tasks, by default of all.
+
+    `seeds.data_seeds` makes its seeds.
+    """
+    rows = map(find_task, tasks or task_names())
+    chosen = {row.reader: row.name for row in rows}
+
+    def prepare(folder: Path) -> Prepared:
+        path = folder / name
+        settings = DataSettings(path=str(path))
+
+        def read(content: bytes) -> None:
+            path.write_bytes(content)
+            errors = []
+            for reader, task in chosen.items():
+                try:
+                    inspect_dataset(load_dataset(reader, settings, quiet=True), task).text()
+                except DataError as error:
+                    errors.append(error)
+            if errors:
+                raise max(errors, key=lambda error: ("\n" in str(error), name not in str(error)))
+
+        return Prepared(read, data_seeds(name))
+
+    return prepare
+
+
+def texts(name: str, *seeds: str) -> Callable[[Path], Prepared]:
+    """Return the `prepare` of a target that reads a file of texts as `predict --input` does."""
+
+    def prepare(folder: Path) -> Prepared:
+        path = folder / name
+
+        def read(content: bytes) -> None:
+            path.write_bytes(content)
+            for _ in read_texts(path, keep_blank=True):
+                pass
+
+        return Prepared(read, [seed.encode() for seed in seeds])
+
+    return prepare
+
+
+def document(name: str, *seeds: str) -> Callable[[Path], Prepared]:
+    """Return the `prepare` of a target that indexes a document, and reads it back from the knowledge base."""
+
+    def prepare(folder: Path) -> Prepared:
+        path, base = folder / name, folder / "kb.db"
+        settings = IndexSettings(embedder="none", tokens=24)
+
+        def read(content: bytes) -> None:
+            path.write_bytes(content)
+            built = build_index(base, [path], settings, sync=True)
+            assert all(name in document for document in built.report.failed)
+            with KnowledgeBase.open(base) as opened:
+                for document in opened.documents():
+                    text = opened.text(document)
+                    for passage in opened.search(text[:80], 3) if text.strip() else ():
+                        assert (
+                            passage.document != document or text[passage.start : passage.end] == passage.text
+                        )
+
+        return Prepared(read, [seed.encode() for seed in seeds])
+
+    return prepare
+
+
+def searched(folder: Path) -> Prepared:
+    """Prepare a knowledge base that is opened and searched."""
+    path = folder / "kb.db"
+    seed = _base(folder)
+
+    def read(content: bytes) -> None:
+        _replace(path, content)
+        with KnowledgeBase.open(path, embedder=WordEmbedder()) as base:
+            base.info()
+            for question in _QUESTIONS:
+                base.search(question)
+                base.ask(question, mode="bm25")
+            for document in base.documents()[:3]:
+                with suppress(InputError):
+                    base.text(document)
+
+    return Prepared(read, [seed])
+
+
+def indexed(folder: Path) -> Prepared:
+    """Prepare a knowledge base into which a document is indexed."""
+    path, document = folder / "kb.db", folder / "more.txt"
+    seed = _base(folder)
+    document.write_text("Messages go to carriers.\n")
+    settings = IndexSettings(embedder=WordEmbedder())
+
+    def read(content: bytes) -> None:
+        _replace(path, content)
+        build_index(path, [document], settings)
+
+    return Prepared(read, [seed])
+
+
+def _base(folder: Path) -> bytes:
+    """Return a small knowledge base of three documents, with the vectors of a word embedder."""
+    documents = folder / "documents"
+    documents.mkdir()
+    for name, text in (
+        ("keeping.md", "# Keeping\n\nMessages are kept for thirty days.\n\nUntil you close them.\n"),
+        ("sharing.html", "<title>Sharing</title><p>Addresses go to <b>carriers</b>.</p>"),
+        ("note.txt", "Nobody sells your data. 漢字かな交じり文。\n"),
+    ):
+        (documents / name).write_text(text, encoding="utf-8")
+    path = folder / "seed.db"
+    build_index(path, [documents], IndexSettings(embedder=WordEmbedder(), approximate=True))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA page_size = 1024")
+        connection.execute("VACUUM")
+    return path.read_bytes()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    for end in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,41 @@
+"""Inputs in which fuzzing found a bug, one for each bug: tests read them ever since."""
+
+from typing import Final, NamedTuple
+
+
+class Found(NamedTuple):
+    """An input that showed a bug.
+
+    Attributes:
+        target: the name of the target.
+        what: what happened.
+        content: the input.
+    """
+
+    target: str
+    what: str
+    content: bytes
+
+
+FOUND: Final = (
+    Found("rows.csv", "StopIteration: nothing but a line end and a NUL, which is UTF-16", b"\n\0"),
+    Found("rows.csv", "StopIteration: nothing but the name of the separator", b"sep=;\n"),
+    Found("rows.csv", "csv.Error: a carriage return in the header", b"text,label\rnine,a\n\n\n\nten,b\n"),
+    Found(
+        "ftool.json of a classifier", "an error of several lines: a string in place of the manifest", b'"\\n"'
+    ),
+    Found(
+        "golden.json of a decoder",
+        "ValueError: no answers",
+        b'{"source": "bundle", "tolerance": 1, "inputs": [[7]], "outputs": [[1.0]], "tokens": [[7]], "answers": []}',
+    ),
+    Found(
+        "rows.jsonl",
+        "TypeError: a list in place of Prodigy's answer",
+        b'{"text": "Ann", "spans": [], "answer": "accept"}\n{"text": "Bob", "spans": [], "answer": []}\n',
+    ),
+    Found("squad.json", "an error of several lines: a line end in a key", b'{"\\n": [], "data": [1]}'),
+    Found(
+        "chat_template.jinja", "an error that does not name the bundle: a template that is wrong", b"{% x %}"
+    ),
+)
