@@ -17,6 +17,7 @@ from ftool_runtime.errors import (
     OtherProcessError,
     RuntimeMissingError,
     SignatureError,
+    TimeLimitError,
 )
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _LATER = {
     "ftool_runtime.decoding.config": ("GenerationConfig",),
     "ftool_runtime.decoding.results": ("GeneratedRow", "Generation", "LongGeneration"),
     "ftool_runtime.decoding.stream": ("TextStream",),
+    "ftool_runtime.limits": ("Limits",),
     "ftool_runtime.loading": ("load",),
     "ftool_runtime.models.base": ("Model",),
     "ftool_runtime.models.chat_session": ("ChatSession",),
@@ -54,6 +56,7 @@ _ERRORS = (
     OtherProcessError,
     RuntimeMissingError,
     SignatureError,
+    TimeLimitError,
 )
 
 __all__ = sorted([*_MODULE_OF, *(error.__name__ for error in _ERRORS), "__version__"])

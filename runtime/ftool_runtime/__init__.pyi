@@ -16,6 +16,8 @@ from ftool_runtime.errors import InputError as InputError
 from ftool_runtime.errors import OtherProcessError as OtherProcessError
 from ftool_runtime.errors import RuntimeMissingError as RuntimeMissingError
 from ftool_runtime.errors import SignatureError as SignatureError
+from ftool_runtime.errors import TimeLimitError as TimeLimitError
+from ftool_runtime.limits import Limits as Limits
 from ftool_runtime.loading import load as load
 from ftool_runtime.models.base import Model as Model
 from ftool_runtime.models.chat_session import ChatSession as ChatSession

@@ -65,6 +65,10 @@ class ClosedError(FtoolError):
     """Raised if a model is called after `close()`."""
 
 
+class TimeLimitError(FtoolError):
+    """Raised if a call or a chat template takes more time than `Limits` allow."""
+
+
 class BusyError(FtoolError):
     """Raised if another process is writing to the same file or folder; the message names its command."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError, naming_bundle, nearest
+from ftool_runtime.limits import Limits, limits_of
 from ftool_runtime.models.base import Model, describe_task
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
@@ -55,6 +56,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "TextClassifier": ...
 
 
@@ -67,6 +69,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "TextRegressor": ...
 
 
@@ -79,6 +82,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "TokenTagger": ...
 
 
@@ -91,6 +95,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "Reader": ...
 
 
@@ -103,6 +108,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "Embedder": ...
 
 
@@ -115,6 +121,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "Seq2SeqGenerator": ...
 
 
@@ -127,6 +134,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> "TextGenerator": ...
 
 
@@ -139,6 +147,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> Model[Any, Any]: ...
 
 
@@ -150,6 +159,7 @@ def load(
     threads: int | None = None,
     profile: Profile = "desktop",
     trusted_keys: "Sequence[TrustedKey] | None" = None,
+    limits: Limits | None = None,
 ) -> Model[Any, Any]:
     """Load the bundle in `folder`. Nothing is downloaded: a bundle holds everything that its model needs.
 
@@ -176,18 +186,24 @@ def load(
             number, `MultiRegressor.load` for several).
             SignatureError, which is one too, if no trusted key has signed the bundle.
         DeviceError: the device is not available, or the bundle was not made for it.
-        InputError: the task, device or profile is unknown, the number of threads is too small or too large, or a key
-            can't be read.
+        InputError: the task, device or profile is unknown, the number of threads is too small or too large, a key can't
+            be read, or the bundle is larger than `limits` allow.
         RuntimeMissingError: onnxruntime is not installed, or there are keys and cryptography is not.
     """
     expected = None if task is None else _class_for(task)
-    settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
+    settings = SessionSettings(
+        device=device,
+        threads=resolve_threads(threads),
+        profile=profile,
+        limits=limits_of(limits),
+    )
     folder = Path(folder)
     if trusted_keys is not None:
         from ftool_runtime.bundle.signature import check_trusted  # needed only with keys
 
-        check_trusted(folder, trusted_keys)
+        check_trusted(folder, trusted_keys, settings.limits)
     manifest = Manifest.read(folder)
+    settings.limits.check_bundle(folder, manifest.total_bytes)
     kind = next((kind for kind in _kinds() if kind.runs(manifest)), None)
     if kind is None:
         raise BundleError(

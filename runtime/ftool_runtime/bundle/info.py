@@ -38,7 +38,7 @@ def describe(folder: Path, engine: Loaded) -> dict[str, Any]:
         "precision": manifest.precision.name,
         **_embedding_bits(manifest),
         "attention": manifest.attention,
-        "bytes": sum(record.bytes for record in manifest.files.values()),
+        "bytes": manifest.total_bytes,
         "device": engine.device,
         "threads": engine.settings.threads,
         "profile": engine.settings.profile,

@@ -162,6 +162,11 @@ class Manifest:
         """Whether the model's answers are labels of texts or of words."""
         return not self.regression and not any((self.generation, self.questions, self.embedding))
 
+    @property
+    def total_bytes(self) -> int:
+        """The size of all files in `files` together, in bytes."""
+        return sum(record.bytes for record in self.files.values())
+
     @classmethod
     def read(cls, folder: Path | str, *, accept_edited: bool = False) -> "Manifest":
         """Return the manifest of the bundle in `folder`.

@@ -17,6 +17,7 @@ from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE, SIGNATURE_FILE
 from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError, SignatureError
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -86,17 +87,21 @@ def sign(folder: Path, private_key: Path, password: bytes | None = None) -> str:
     return own.fingerprint
 
 
-def check_trusted(folder: Path, trusted: Sequence[TrustedKey]) -> str:
+def check_trusted(folder: Path, trusted: Sequence[TrustedKey], limits: Limits = DEFAULT_LIMITS) -> str:
     """Check that a trusted key has signed the bundle, and that every file is as signed; return the fingerprint.
+
+    A bundle larger than `limits` allow is refused before its files are hashed.
 
     Raises:
         BundleError: the folder is not a bundle, or a file is altered, missing or not listed; SignatureError, which is
             one too, if none of the keys has signed this manifest.
-        InputError: there is no key, or a key can't be read.
+        InputError: there is no key, a key can't be read, or the bundle is too large.
         RuntimeMissingError: cryptography is not installed.
     """
     signed_by = signer(folder, trusted)
-    check_hashes(folder, Manifest.read(folder))
+    manifest = Manifest.read(folder)
+    limits.check_bundle(folder, manifest.total_bytes)
+    check_hashes(folder, manifest)
     return signed_by
 
 

@@ -84,7 +84,7 @@ class ChatTokens:
             )
         self._folder = files.folder
         with naming_bundle(files.folder):
-            self._template = ChatTemplate(source, _special_tokens(settings, config, tokens))
+            self._template = ChatTemplate(source, _special_tokens(settings, config, tokens), tokens.limits)
         self._parsing = tokens.parsing_special_tokens()
         self._tokens = tokens
         self._ids = {content: number for number, content in tokens.special.items()}
@@ -94,10 +94,12 @@ class ChatTokens:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Return the token ids of a conversation, up to where the answer begins.
 
-        Raises InputError if messages are malformed, blank or not valid Unicode, or if the template refuses them, and
-        BundleError if the template fails.
+        Raises InputError if messages are malformed, blank, not valid Unicode or too long, or if the template refuses
+        them, TimeLimitError if the template takes too long, and BundleError if it fails.
         """
         check_messages(messages)
+        characters = sum(map(len, _strings(messages)))
+        self._tokens.limits.check_characters(characters, "the conversation", len(messages) - 1)
         with naming_bundle(self._folder):
             ids = self._encoded(messages)
             if not ids:

@@ -179,11 +179,17 @@ class GenerationConfig:
         missing = {name: getattr(bundle, name) for name in _SPECIAL if getattr(self, name) in (None, ())}
         return replace(self, **missing) if missing else self
 
-    def longest(self, prompt_tokens: int) -> int:
+    def longest(self, prompt_tokens: int, most_new: int | None = None) -> int:
         """Return the largest number of tokens in prompt and answer together, for a prompt of `prompt_tokens` tokens.
+
+        An answer has at most `most_new` tokens, whatever the settings say; None for no such limit.
 
         Raises InputError if the prompt leaves no room for an answer.
         """
+        longest = self._asked_for(prompt_tokens)
+        return longest if most_new is None else min(longest, prompt_tokens + most_new)
+
+    def _asked_for(self, prompt_tokens: int) -> int:
         if self.max_new_tokens is not None:
             return prompt_tokens + self.max_new_tokens
         if self.max_length is None:

@@ -27,6 +27,7 @@ from ftool_runtime.decoding.results import GeneratedRow
 from ftool_runtime.decoding.token_checks import check_rows, check_tokens
 from ftool_runtime.errors import BundleError, DeviceError, InputError
 from ftool_runtime.session.batching import cut_into_runs
+from ftool_runtime.session.deadline import within_time_limit
 from ftool_runtime.session.decoder.cross_cache import SourceEncoder
 from ftool_runtime.session.decoder.decoder import Decoder, Logits
 from ftool_runtime.session.decoder.graph import DecoderGraph
@@ -69,7 +70,7 @@ class GeneratorEngine:
         self.contract: GenerationContract = manifest.generation
         self.settings = _on_cpu(settings)
         self.device = "cpu"
-        self.tokens = GenerationTokenizer(folder / TOKENIZER_FILE, manifest.input.vocabulary)
+        self.tokens = GenerationTokenizer(folder / TOKENIZER_FILE, manifest.input.vocabulary, settings.limits)
         self.config = _config(folder, manifest)
         self.guard = ForkGuard(self._open(folder))
 
@@ -84,6 +85,7 @@ class GeneratorEngine:
             )
         return self.config if config is None else config.completed(self.config)
 
+    @within_time_limit
     def generate(
         self,
         rows: TokenRows,
@@ -107,6 +109,7 @@ class GeneratorEngine:
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
             BundleError: a graph fails, or its logits are nan.
+            TimeLimitError: the time of the call is over.
         """
         graphs = self.guard.get()
         config.check_vocabulary(graphs.decoders.graph.vocabulary)
@@ -154,6 +157,7 @@ class GeneratorEngine:
         config.check_vocabulary(self.guard.get().decoders.graph.vocabulary)
         return self._row(tokens, self.row_context(tokens, config, 0), config, 0, stop_check, False)
 
+    @within_time_limit
     def score(
         self, rows: TokenRows, answers: TokenRows, config: GenerationConfig
     ) -> list[NDArray[np.float32]]:
@@ -200,7 +204,7 @@ class GeneratorEngine:
                 'and answer together; shorten it, or cut its beginning with overflow="cut" (--overflow cut)',
                 row=row,
             )
-        longest = config.longest(prompt)
+        longest = config.longest(prompt, self.settings.limits.new_tokens)
         return RowContext(
             prompt_tokens=prompt,
             longest=longest if limit is None else min(longest, limit),
@@ -318,7 +322,8 @@ class GeneratorEngine:
         """Run the sources and prompts, and return the logits of each answer's first token, (rows, 1, vocabulary)."""
         prompts = [self._prompt(row, config) for row in tokens]
         sources = None if graphs.encoder is None else graphs.encoder.encode(tokens)
-        decoder.begin(len(tokens), sources, room=config.longest(max(map(len, prompts))))
+        room = config.longest(max(map(len, prompts)), self.settings.limits.new_tokens)
+        decoder.begin(len(tokens), sources, room=room)
         return decoder.feed(prompts)
 
 

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from ftool_runtime.errors import ClosedError, OtherProcessError
+from ftool_runtime.errors import ClosedError, InputError, OtherProcessError
 from ftool_runtime.knowledge.errors import KnowledgeBaseError, file_errors
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 
 _LOG_NOT_WRITABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+_STEPS_BETWEEN_CHECKS = 1_000_000  # of SQLite's virtual machine, some 10 ms
 
 
 class Connections:
     """Read-only connections to the file at `path`, opened on demand and reused."""
 
-    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, busy_timeout_s: float, limits: Limits = DEFAULT_LIMITS) -> None:
         """Open the first connection. Raises KnowledgeBaseError if the file can't be opened."""
+        self._limits = limits
         self._path = path
         self._timeout_s = busy_timeout_s
         self._process = os.getpid()
@@ -32,12 +35,13 @@ class Connections:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection in a transaction, so that all reads see the same state, even while other programs write.
 
-        Raises KnowledgeBaseError if the file is damaged or stays locked for longer than the time-out, ClosedError
-        after `close`, and OtherProcessError in a child of the process that opened the file.
+        Raises KnowledgeBaseError if the file is damaged or stays locked for longer than the time-out,
+        InputError if the block takes more steps than the limit `sql_steps`, ClosedError after `close`, and
+        OtherProcessError in a child of the process that opened the file.
         """
         connection = self._take()
         try:
-            with file_errors(self._path):
+            with file_errors(self._path), self._counting_steps(connection):
                 connection.execute("BEGIN")
                 yield connection
         finally:
@@ -57,6 +61,37 @@ class Connections:
         raise OtherProcessError(
             "an open knowledge base can't be pickled or copied; open its path again instead"
         )
+
+    @contextmanager
+    def _counting_steps(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Stop the block, with InputError, when SQLite has taken more steps than the limit `sql_steps`.
+
+        SQLite counts for each statement, so that up to a hundredth of the limit may be missed for each.
+        """
+        most = self._limits.sql_steps
+        if most is None:
+            yield
+            return
+        every = max(1, min(most // 100, _STEPS_BETWEEN_CHECKS))
+        left = most
+
+        def over() -> bool:
+            nonlocal left
+            left -= every
+            return left <= 0
+
+        connection.set_progress_handler(over, every)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if left > 0 or error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise InputError(
+                f"{self._path}: a read took more than {most:,} steps of SQLite (the limit sql_steps), which real "
+                "documents hardly do; open it with limits=Limits(sql_steps=…) if you trust its source"
+            ) from error
+        finally:
+            connection.set_progress_handler(None, 0)
 
     def _take(self) -> sqlite3.Connection:
         if self._closed:

@@ -24,6 +24,7 @@ from ftool_runtime.knowledge.reading import read_passages
 from ftool_runtime.knowledge.results import FoundAnswer, Passage, nothing_found
 from ftool_runtime.knowledge.schema import Meta, read_meta
 from ftool_runtime.knowledge.vectors import VectorSearch
+from ftool_runtime.limits import Limits, limits_of
 from ftool_runtime.text.encode import text_problem
 
 Mode = Literal["bm25", "embeddings", "fused"]
@@ -51,6 +52,7 @@ class KnowledgeBase:
         busy_timeout_s: float = 10,
         vector_memory_mb: float = 160,
         exact: bool = False,
+        limits: Limits | None = None,
         **loading: Any,
     ) -> Self:
         """Open the knowledge base in the file at `path` for reading.
@@ -67,6 +69,8 @@ class KnowledgeBase:
             vector_memory_mb: the memory for vectors, in MiB. If all vectors fit, they stay in memory between
                 questions; otherwise they are read from the file, in blocks, for every question.
             exact: whether to compare each question with all passages, even if the file has an approximate index.
+            limits: how much a question, or a model that `open` loads, may cost before it is refused; None for the
+                defaults of `Limits`.
             loading: arguments for `ftool_runtime.load`, which loads bundles: `device`, `threads` and `profile`.
 
         Raises:
@@ -74,17 +78,17 @@ class KnowledgeBase:
                 model that embedded the documents.
             FtoolError: a bundle can't be loaded; see `ftool_runtime.load`.
         """
-        path = Path(path)
+        path, limits = Path(path), limits_of(limits)
         with ExitStack() as opened:
-            connections = Connections(path, busy_timeout_s)
+            connections = Connections(path, busy_timeout_s, limits)
             opened.callback(connections.close)
             with connections.reading() as connection:
                 meta = read_meta(connection, path)
-            models = ChosenModels(path, meta, opened, loading)
+            models = ChosenModels(path, meta, opened, {"limits": limits, **loading})
             chosen = models.embedder(embedder), models.reader(reader), models.reranker(reranker)
             approximate = None if exact else ApproximateIndex(meta.dimension, str(path))
             vectors = VectorSearch(meta.dimension, int(vector_memory_mb * 2**20), approximate)
-            return cls(path, meta, connections, *chosen, vectors, opened.pop_all())
+            return cls(path, meta, connections, *chosen, vectors, opened.pop_all(), limits)
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class KnowledgeBase:
         reranker: Reranker | None,
         vectors: VectorSearch,
         opened: ExitStack,
+        limits: Limits,
     ) -> None:
         """For use by `KnowledgeBase.open` only: keep the connections and the loaded models until `close`."""
         self._path = path
@@ -106,6 +111,7 @@ class KnowledgeBase:
         self._reranker = reranker
         self._vectors = vectors
         self._opened = opened
+        self._limits = limits
 
     @property
     def mode(self) -> Mode:
@@ -122,7 +128,8 @@ class KnowledgeBase:
                 property `mode`.
 
         Raises:
-            InputError: the question is not a string, is blank or not valid Unicode; or `k` or `mode` is invalid.
+            InputError: the question is not a string, is blank, not valid Unicode or too long, or its search takes more
+                steps than the limits allow; or `k` or `mode` is invalid.
             KnowledgeBaseError: the file is locked or damaged, or `mode` needs embeddings, and the file has none or was
                 opened without an embedder.
             ClosedError: after `close()`.
@@ -224,6 +231,7 @@ class KnowledgeBase:
             yield connection, meta
 
     def _checked(self, question: str, k: int, mode: Mode | None) -> Mode:
+        self._limits.check_text(question, "the question")
         problem = text_problem(question)
         if problem:
             raise InputError(f"the question {problem}")

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from ftool_runtime.bundle.info import Loaded, describe
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError, naming_bundle
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits, limits_of
+from ftool_runtime.session.deadline import time_limit
 from ftool_runtime.session.encoder_engine import Outputs
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
 from ftool_runtime.session.threads import resolve_threads
@@ -46,6 +48,7 @@ class Model(ABC, Generic[In, Out]):
         """Make a model from `engine`, which runs the bundle in `folder`."""
         self._folder = folder
         self.__engine = engine
+        self._limits = engine.settings.limits
 
     @classmethod
     def load(
@@ -55,14 +58,21 @@ class Model(ABC, Generic[In, Out]):
         device: Device = "cpu",
         threads: int | None = None,
         profile: Profile = "desktop",
+        limits: Limits | None = None,
     ) -> Self:
         """Load the bundle in `folder`, which must be for a task of this class.
 
         Arguments and errors are the same as for `ftool_runtime.load`; a bundle of another task raises BundleError.
         """
-        settings = SessionSettings(device=device, threads=resolve_threads(threads), profile=profile)
+        settings = SessionSettings(
+            device=device,
+            threads=resolve_threads(threads),
+            profile=profile,
+            limits=limits_of(limits),
+        )
         folder = Path(folder)
         manifest = Manifest.read(folder)
+        settings.limits.check_bundle(folder, manifest.total_bytes)
         if not cls.runs(manifest):
             raise BundleError(
                 f"{folder} is a bundle for {describe_task(manifest)}, which {cls.__name__} does not run; "
@@ -117,7 +127,7 @@ class Model(ABC, Generic[In, Out]):
         `options` and errors are those of a call.
         """
         settled = self._settle(**options)
-        return [self._rows(one) for one in self._encode_all(listed(inputs), settled)]
+        return [self._rows(one) for one in self._encode_all(self._listed(inputs), settled)]
 
     @abstractmethod
     def outputs(self, inputs: Iterable[In]) -> Outputs:
@@ -178,9 +188,19 @@ class Model(ABC, Generic[In, Out]):
     def _one(self, given: In, options: Any) -> Out:
         return self._answer([given], options)[0]
 
+    def _listed(self, inputs: Iterable[In]) -> list[In]:
+        """Return the inputs of a call as a list. Raises the errors of `listed`, and InputError for too many inputs."""
+        return listed(inputs, limits=self._limits)
+
     def _many(self, inputs: Iterable[In], options: Any) -> list[Out]:
-        batches = _cut(inputs, self.at_once) if self.at_once else [listed(inputs)]
-        return [answer for answers in self._batches(batches, options) for answer in answers]
+        if self.at_once:
+            batches: Iterable[list[In]] = _lists(
+                bounded(_iterator(inputs, "texts"), self._limits), self.at_once
+            )
+        else:
+            batches = [self._listed(inputs)]
+        with time_limit(self._limits.call_seconds):
+            return [answer for answers in self._batches(batches, options) for answer in answers]
 
     def _batches(self, batches: Iterable[Sequence[In]], options: Any) -> Iterator[list[Out]]:
         first_row = 0
@@ -189,17 +209,25 @@ class Model(ABC, Generic[In, Out]):
             first_row += len(batch)
 
     def _answer(self, inputs: Sequence[In], options: Any, first_row: int = 0) -> list[Out]:
-        with naming_bundle(self._folder):
+        with time_limit(self._limits.call_seconds), naming_bundle(self._folder):
             encoded = self._encode_all(inputs, options, first_row)
             return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 
-def listed(inputs: Iterable[In], what: str = "texts") -> list[In]:
+def listed(inputs: Iterable[In], what: str = "texts", *, limits: Limits = DEFAULT_LIMITS) -> list[In]:
     """Return `inputs` as a list; `what` is the noun for them in errors.
 
-    Raises InputError for a single text, bytes, a mapping, a table of columns (a DataFrame) or a non-iterable.
+    Raises InputError for a single text, bytes, a mapping, a table of columns (a DataFrame) or a non-iterable, and for
+    more inputs than `limits` allow.
     """
-    return list(_iterator(inputs, what))
+    return list(bounded(_iterator(inputs, what), limits))
+
+
+def bounded(inputs: Iterator[In], limits: Limits) -> Iterator[In]:
+    """Yield `inputs`. Raises InputError when there are more than `limits` allow in a call."""
+    for row, given in enumerate(inputs):
+        limits.check_texts(row)
+        yield given
 
 
 def _cut(inputs: Iterable[In], batch_size: int) -> Iterator[list[In]]:

@@ -66,7 +66,7 @@ class Embedder(EncoderModel[EmbedderInput, Embedding]):
         """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
         super().__init__(folder, engine, tokenizer)
         self._contract = _contract(engine.manifest)
-        tokens = TokenEncoder(self._tokenizer, engine.manifest.input)
+        tokens = TokenEncoder(self._tokenizer, engine.manifest.input, self._limits)
         self._encoders: dict[str | None, TokenEncoder] = {
             None: tokens,
             **{kind: tokens.with_prefix(prompt) for kind, prompt in self._contract.prompts.items()},

@@ -13,7 +13,7 @@ from ftool_runtime.bundle.integrity import check_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MODEL_FILE, TOKENIZER_FILE
 from ftool_runtime.errors import BundleError
-from ftool_runtime.models.base import In, Model, Out, listed
+from ftool_runtime.models.base import In, Model, Out
 from ftool_runtime.session.background import Background
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
 from ftool_runtime.session.onnx_session import SessionSettings, import_onnxruntime
@@ -67,7 +67,7 @@ class EncoderModel(Model[In, Out]):
         Returns:
             float32 (rows, width), or, if `per_token`, a list of float32 arrays (tokens, width).
         """
-        return self._graph_outputs(self._encode_all(listed(inputs), self._settle()))
+        return self._graph_outputs(self._encode_all(self._listed(inputs), self._settle()))
 
     def token_outputs(self, rows: Sequence[Tokens]) -> Outputs:
         """Return the graph's outputs for rows of tokens, as `outputs` does; token types are dropped if it takes none.
@@ -84,7 +84,7 @@ class EncoderModel(Model[In, Out]):
         The graph does not run. Raises the errors of a call.
         """
         settled = self._settle(**options)
-        given = listed(inputs)
+        given = self._listed(inputs)
         encoded = self._encode_all(given, settled)
         return self._decode_all(given, encoded, self._by_input(encoded, outputs), settled)
 

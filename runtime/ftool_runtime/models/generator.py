@@ -26,7 +26,8 @@ from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.decoding.token_checks import whole_numbers
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.models.base import Model, listed
+from ftool_runtime.models.base import Model
+from ftool_runtime.session.deadline import timed_steps
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 from ftool_runtime.session.onnx_session import SessionSettings
 from ftool_runtime.text.encode import Tokens
@@ -229,7 +230,7 @@ class Generator(Model[str, Generation]):
         Raises the errors of a call.
         """
         options = self._settle(num_beams=1, num_return_sequences=1, max_new_tokens=1)
-        rows = [options.read(text, row).ids for row, text in enumerate(listed(inputs))]
+        rows = [options.read(text, row).ids for row, text in enumerate(self._listed(inputs))]
         answers = self._engine.generate(rows, options.config, keep_logits=True)
         return [answer.logits for answer in answers if answer.logits is not None]
 
@@ -296,6 +297,7 @@ class Generator(Model[str, Generation]):
             steps = self._engine.steps(prompt.ids, config, row)
         else:
             steps = self._engine.steps_with_cache(cache, prompt.ids, row)
+        steps = timed_steps(steps, self._limits.call_seconds)
         return TextStream(steps, row, text, finish, ended)
 
     def _generation(

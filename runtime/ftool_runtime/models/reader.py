@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from ftool_runtime.bundle.contracts import QuestionContract
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.limits import Limits
 from ftool_runtime.models.base import listed
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.spans import N_BEST, Span, Spans, find_spans
@@ -95,7 +96,11 @@ class Reader(WindowedModel[QuestionInput, Answer]):
         super().__init__(folder, engine, tokenizer)
         self._contract = _contract(engine.manifest)
         self._windows = WindowEncoder(
-            self._tokenizer, engine.manifest.input, self._contract.stride, with_question=True
+            self._tokenizer,
+            engine.manifest.input,
+            self._contract.stride,
+            with_question=True,
+            limits=self._limits,
         )
         self.no_answer_threshold = self._contract.no_answer_threshold
 
@@ -152,7 +157,7 @@ class Reader(WindowedModel[QuestionInput, Answer]):
         """
         options = self._settle(top_k=top_k)
         if context is not None:
-            question, single = _paired(question, context)
+            question, single = _paired(question, context, self._limits)
         elif question is None or isinstance(question, str | bytes):
             raise InputError("give a question and a context, or mappings of both")
         else:
@@ -172,7 +177,7 @@ class Reader(WindowedModel[QuestionInput, Answer]):
 
     def spans(self, inputs: Iterable[QuestionInput]) -> list[Spans]:
         """Return the best spans for each input, before any threshold is applied. Raises the errors of a call."""
-        questions, found = listed(inputs), list[Spans]()
+        questions, found = self._listed(inputs), list[Spans]()
         for first in range(0, len(questions), self.at_once):
             asked = questions[first : first + self.at_once]
             encoded = [self._encode(given, row, None) for row, given in enumerate(asked, first)]
@@ -242,14 +247,15 @@ def _contract(manifest: Manifest) -> QuestionContract:
     return manifest.questions
 
 
-def _paired(question: Any, context: Any) -> tuple[Any, bool]:
+def _paired(question: Any, context: Any, limits: Limits) -> tuple[Any, bool]:
     """Return questions and contexts as a list of mappings, or as one mapping, and whether they are a single input.
 
-    Raises InputError if the numbers of questions and contexts do not fit.
+    Raises InputError if the numbers of questions and contexts do not fit, or if there are more than `limits` allow.
     """
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}, True
-    questions, contexts = _listed(question, "questions"), _listed(context, "contexts")
+    questions = _listed(question, "questions", limits)
+    contexts = _listed(context, "contexts", limits)
     if isinstance(question, str):
         questions = questions * len(contexts)
     if isinstance(context, str):
@@ -263,5 +269,5 @@ def _paired(question: Any, context: Any) -> tuple[Any, bool]:
     ], False
 
 
-def _listed(texts: Any, what: str) -> list[str]:
-    return [texts] if isinstance(texts, str) else listed(texts, what)
+def _listed(texts: Any, what: str, limits: Limits) -> list[str]:
+    return [texts] if isinstance(texts, str) else listed(texts, what, limits=limits)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.models.base import bounded
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.entities import (
     AGGREGATIONS,
@@ -68,7 +69,9 @@ class TokenTagger(WindowedModel[str, Entities]):
             raise BundleError(f"{folder}: the manifest has no entities; export the bundle again")
         self.labels = manifest.labels
         self._aggregation = _checked(manifest.entities.aggregation)
-        self._windows = WindowEncoder(self._tokenizer, manifest.input, manifest.entities.stride)
+        self._windows = WindowEncoder(
+            self._tokenizer, manifest.input, manifest.entities.stride, limits=self._limits
+        )
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
@@ -111,7 +114,8 @@ class TokenTagger(WindowedModel[str, Entities]):
         The model reads the words of a sentence joined by spaces. Raises InputError if a sentence is a string or has no
         words, and the errors of a call.
         """
-        joined = [join_words(_checked_words(words, row)) for row, words in enumerate(sentences)]
+        given = bounded(iter(sentences), self._limits)
+        joined = [join_words(_checked_words(words, row)) for row, words in enumerate(given)]
         return self.word_tags([text for text, _ in joined], [places for _, places in joined])
 
     def word_tags(self, texts: Sequence[str], words: Sequence[Sequence[CharRange]]) -> list[list[str]]:

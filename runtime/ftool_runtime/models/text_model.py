@@ -26,7 +26,7 @@ class TextModel(EncoderModel[TextInput, Out]):
     def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
         """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
         super().__init__(folder, engine, tokenizer)
-        self._tokens = TokenEncoder(self._tokenizer, engine.manifest.input)
+        self._tokens = TokenEncoder(self._tokenizer, engine.manifest.input, self._limits)
         self.pairs = engine.manifest.pairs
 
     @property

@@ -17,6 +17,7 @@ from ftool_runtime.bundle.paths import MODEL_FILE, path_inside
 from ftool_runtime.errors import BundleError
 from ftool_runtime.session.batching import cut_into_runs, pad
 from ftool_runtime.session.cpu_cache import l2_bytes, tokens_in_cache
+from ftool_runtime.session.deadline import carried, current_deadline, within_time_limit
 from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import OnnxSession, SessionSettings
 from ftool_runtime.text.encode import Tokens
@@ -72,6 +73,7 @@ class EncoderEngine:
         self.settings = settings
         self.device = session.device
 
+    @within_time_limit
     def outputs(self, rows: Sequence[Tokens]) -> Outputs:
         """Run the graph on rows of tokens.
 
@@ -81,6 +83,7 @@ class EncoderEngine:
 
         Raises:
             BundleError: the graph fails.
+            TimeLimitError: the time of the call is over.
             ClosedError: after `close`.
             OtherProcessError: in a child of the process that loaded the model.
         """
@@ -145,6 +148,8 @@ class EncoderEngine:
             session = self._session_of_one_thread(open_it=len(runs) >= _WORTH_A_SESSION)
         waiting = deque(runs)
 
+        deadline = current_deadline()
+
         def work() -> list[tuple[int, NDArray[np.float32]]]:
             done: list[tuple[int, NDArray[np.float32]]] = []
             while True:
@@ -153,7 +158,8 @@ class EncoderEngine:
                 except IndexError:
                     return done
                 try:
-                    outputs = self._run(session, [rows[position] for position in run])
+                    with carried(deadline):
+                        outputs = self._run(session, [rows[position] for position in run])
                 except BaseException:
                     waiting.clear()  # the call fails, so the other workers can stop
                     raise

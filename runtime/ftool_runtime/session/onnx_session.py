@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.errors import BundleError, DeviceError, InputError, RuntimeMissingError
+from ftool_runtime.errors import BundleError, DeviceError, InputError, RuntimeMissingError, TimeLimitError
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
+from ftool_runtime.session.deadline import current_deadline
 from ftool_runtime.session.worker_threads import WorkerThreads, thread_ids
 
 logger = logging.getLogger(__name__)
@@ -39,11 +41,13 @@ class SessionSettings:
         threads: the number of threads that share the work of an operator.
         profile: "desktop" lets idle threads sleep as soon as a run ends; "throughput" keeps them spinning until the
             next run.
+        limits: how much a call may cost.
     """
 
     device: Device
     threads: int
     profile: Profile
+    limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -89,6 +93,7 @@ class OnnxSession:
         self._onnxruntime = import_onnxruntime()
         self._errors = _error_types(self._onnxruntime)
         self.settings = settings
+        self._timed = settings.limits.call_seconds is not None
         self.device = _choose_device(self._onnxruntime, settings.device, allowed_devices)
         before = thread_ids()
         self._session = self._open(path)
@@ -118,7 +123,7 @@ class OnnxSession:
     def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         """Run the graph on `feeds`, its inputs by name, and return the output named `output`.
 
-        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
+        Raises BundleError if the graph fails, DeviceError if a GPU fails, and TimeLimitError if the time is over.
         """
         result: NDArray[np.float32] = self.run_all((output,), feeds)[0]
         return result
@@ -126,11 +131,11 @@ class OnnxSession:
     def run_all(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run the graph on `feeds`, its inputs by name, and return the outputs named in `outputs`, in order.
 
-        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
+        Raises BundleError if the graph fails, DeviceError if a GPU fails, and TimeLimitError if the time is over.
         """
         try:
             with self._workers:
-                results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+                results: list[NDArray[Any]] = self._session.run(outputs, feeds, self._run_options())
         except self._errors as error:
             raise self._failed(error) from error
         return results
@@ -146,15 +151,23 @@ class OnnxSession:
     def run_bound(self, binding: Any) -> None:
         """Run the graph with the inputs and outputs of `binding`.
 
-        Raises BundleError if the graph fails, and DeviceError if a GPU fails.
+        Raises BundleError if the graph fails, DeviceError if a GPU fails, and TimeLimitError if the time is over.
         """
         try:
             with self._workers:
-                self._session.run_with_iobinding(binding)
+                self._session.run_with_iobinding(binding, self._run_options())
         except self._errors as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: Exception) -> BundleError | DeviceError:
+    def _run_options(self) -> Any:
+        """Return the RunOptions of the call's deadline; None without one, for onnxruntime's defaults."""
+        deadline = current_deadline() if self._timed else None
+        return None if deadline is None else deadline.options
+
+    def _failed(self, error: Exception) -> BundleError | DeviceError | TimeLimitError:
+        deadline = current_deadline() if self._timed else None
+        if deadline is not None and deadline.expired:
+            return deadline.error()
         if self.device == "cuda":
             return DeviceError(f"the run on the GPU failed: {_first_line(error)}")
         return BundleError(f"the model's graph failed: {_first_line(error)}; run `verify` on it")

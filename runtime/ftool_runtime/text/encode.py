@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ftool_runtime.bundle.files import LARGEST_TOKENIZER, read_text_file
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
+from ftool_runtime.text.shortening import LONG, Shortener
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -114,7 +116,9 @@ def check_known(ids: Sequence[int], vocabulary: int, tokens: Sequence[str], what
 class TokenEncoder:
     """Encodes texts with a bundle's tokenizer, and cuts them to the manifest's maximum length. Thread-safe."""
 
-    def __init__(self, tokenizer: "Tokenizer", contract: InputContract) -> None:
+    def __init__(
+        self, tokenizer: "Tokenizer", contract: InputContract, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         """Use and change `tokenizer`, from `read_tokenizer`. Raises BundleError if the contract leaves no room."""
         tokenizer.encode_special_tokens = contract.split_special_tokens
         special = tokenizer.num_special_tokens_to_add(False)
@@ -124,6 +128,8 @@ class TokenEncoder:
             )
         tokenizer.enable_truncation(contract.max_length, direction=contract.truncation_side)
         self._tokenizer = tokenizer
+        self._limits = limits
+        self._shortener = Shortener(tokenizer, contract.truncation_side)
         self._max_length = contract.max_length
         self._prefix = contract.prefix
         self._vocabulary = contract.vocabulary
@@ -140,13 +146,15 @@ class TokenEncoder:
 
         `row` is the input's position in the call, for errors. An input that is too long is cut on the manifest's
         `truncation_side`, of two texts the longer one first. Raises InputError, which names the row, if a text is not
-        a string, is blank, is not valid Unicode, or has a token that the model does not know.
+        a string, is blank, is not valid Unicode, is longer than the limits allow, or has a token that the model
+        does not know.
         """
         for given in (text,) if pair is None else (text, pair):
+            self._limits.check_text(given, f"text {row}", row)
             problem = text_problem(given)
             if problem:
                 raise InputError(f"text {row} {problem}", row=row)
-        encoding = run_tokenizer(self._tokenizer, self._prefix + text, pair, row=row)
+        encoding = self._encoding(self._prefix + text, pair, row)
         ids: list[int] = encoding.ids
         if not ids:
             raise InputError(f"text {row} holds nothing that the model's tokenizer can read", row=row)
@@ -154,6 +162,16 @@ class TokenEncoder:
             check_known(ids, self._vocabulary, encoding.tokens, "text", row)
         truncated = len(ids) >= self._max_length and bool(encoding.overflowing)
         return Tokens(ids, encoding.type_ids if self._with_type_ids else None, truncated)
+
+    def _encoding(self, text: str, pair: str | None, row: int) -> "Encoding":
+        """Return the encoding of a text, or of two, of which the parts that can't matter are not tokenized."""
+        if pair is not None or len(text) < LONG:  # how two texts are cut depends on both
+            return run_tokenizer(self._tokenizer, text, pair, row=row)
+        for part in self._shortener.parts(text):
+            encoding = run_tokenizer(self._tokenizer, part, row=row)
+            if len(encoding.ids) >= self._max_length and encoding.overflowing:
+                break
+        return encoding
 
 
 def text_problem(text: object) -> str | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 from ftool_runtime.text.encode import check_known, read_tokenizer, run_tokenizer, text_problem
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 class GenerationTokenizer:
     """Converts texts to token ids and back. Special tokens that are spelled out in a text stay text. Thread-safe."""
 
-    def __init__(self, path: Path, vocabulary: int | None = None) -> None:
+    def __init__(self, path: Path, vocabulary: int | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
         """Read the file `tokenizer.json` at `path`. Raises BundleError if the file can't be used.
 
         `vocabulary` is the number of token ids that the model has embeddings for; None for all.
         """
         self._vocabulary = vocabulary
+        self.limits = limits
         self.tokenizer = read_tokenizer(path)
         self.tokenizer.encode_special_tokens = True  # special tokens spelled out in a text are text
         self.size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
@@ -36,9 +38,11 @@ class GenerationTokenizer:
         """Return the token ids of `prefix` and `text`, and for each id whether it is a special token that was added.
 
         `row` is the text's position in the call; `empty` allows the empty text, if the tokenizer adds special tokens to
-        it. Raises InputError, which names the row, if `text` is not a string, is blank, or is not valid Unicode.
+        it. Raises InputError, which names the row, if `text` is not a string, is blank, is not valid Unicode,
+        or is longer than the limits allow.
         """
         empty = empty and text == "" and self.tokenizer.num_special_tokens_to_add(False) > 0
+        self.limits.check_text(text, f"text {row}", row)
         problem = None if empty else text_problem(text)
         if problem:
             raise InputError(f"text {row} {problem}", row=row)

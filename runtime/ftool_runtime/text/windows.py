@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 from ftool_runtime.text.encode import (
     Tokens,
     check_known,
@@ -43,7 +44,13 @@ class WindowEncoder:
     """
 
     def __init__(
-        self, tokenizer: "Tokenizer", contract: InputContract, stride: int, *, with_question: bool = False
+        self,
+        tokenizer: "Tokenizer",
+        contract: InputContract,
+        stride: int,
+        *,
+        with_question: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Use and change `tokenizer`, from `read_tokenizer`. Raises BundleError if the stride can't be used."""
         tokenizer.encode_special_tokens = contract.split_special_tokens
@@ -59,6 +66,7 @@ class WindowEncoder:
         tokenizer.enable_truncation(contract.max_length, stride=stride, strategy=strategy, direction=side)
         self._last_first = side == "left"  # tokenizers then returns the last window first
         self._tokenizer = tokenizer
+        self._limits = limits
         self._stride = stride
         self._prefix = contract.prefix
         self._vocabulary = contract.vocabulary
@@ -69,16 +77,17 @@ class WindowEncoder:
         """Return the windows of `text`, in order; just one window if the whole text fits.
 
         `row` is the input's position in the call, for errors. Raises InputError, which names the row, if the text or
-        question is not a string, is blank or not valid Unicode, or if the question leaves too little room for the text.
+        question is not a string, is blank, not valid Unicode or longer than the limits allow, or if the question leaves
+        too little room for the text.
         """
         assert (question is not None) == self._with_question
         if question is None:
-            _check(text, "text", row)
+            self._check(text, "text", row)
             return self._cut(
                 run_tokenizer(self._tokenizer, self._prefix + text, row=row), "text", row, len(self._prefix)
             )
-        _check(question, "question", row)
-        _check(text, "context", row)
+        self._check(question, "question", row)
+        self._check(text, "context", row)
         question = self._prefix + question
         self._check_room(question, row)
         encoding = run_tokenizer(self._tokenizer, question, text, what="context", row=row)
@@ -88,6 +97,12 @@ class WindowEncoder:
     def longest_question(self) -> int:
         """The largest number of tokens in a question, without special tokens, with which windows can still advance."""
         return self._room - self._stride - 1
+
+    def _check(self, text: object, what: str, row: int) -> None:
+        self._limits.check_text(text, f"{what} {row}", row)
+        problem = text_problem(text)
+        if problem:
+            raise InputError(f"{what} {row} {problem}", row=row)
 
     def _check_room(self, question: str, row: int) -> None:
         """Raise InputError if a question is too long for windows to advance; tokenizers would panic or not truncate."""
@@ -137,9 +152,3 @@ class WindowEncoder:
         span = range(positions[0], positions[-1] + 1) if positions else range(0)
         type_ids = part.type_ids if self._with_type_ids else None
         return Window(Tokens(part.ids, type_ids, truncated=False), offsets, span)
-
-
-def _check(text: object, what: str, row: int) -> None:
-    problem = text_problem(text)
-    if problem:
-        raise InputError(f"{what} {row} {problem}", row=row)
