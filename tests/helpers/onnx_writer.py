@@ -28,7 +28,9 @@ def _all(number: int, values: Iterable[int | str | bytes]) -> bytes:
     return b"".join(_field(number, value) for value in values)
 
 
-def _attribute(name: str, value: int | float | Sequence[int]) -> bytes:
+def _attribute(name: str, value: int | float | bytes | Sequence[int]) -> bytes:
+    if isinstance(value, bytes):  # a graph
+        return _field(1, name) + _field(6, value) + _field(20, 5)
     if isinstance(value, float):
         return _field(1, name) + _varint(2 << 3 | 5) + struct.pack("<f", value) + _field(20, 1)
     if isinstance(value, int):
@@ -41,7 +43,7 @@ def node(
     inputs: Sequence[str],
     outputs: Sequence[str],
     domain: str = "",
-    **attributes: int | float | Sequence[int],
+    **attributes: int | float | bytes | Sequence[int],
 ) -> bytes:
     attribute_fields = [_attribute(name, value) for name, value in attributes.items()]
     where = _field(7, domain) if domain else b""
@@ -49,7 +51,7 @@ def node(
 
 
 def tensor(name: str, values: NDArray[Any]) -> bytes:
-    kind = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}[values.dtype.name]
+    kind = {"float32": 1, "int8": 3, "int32": 6, "int64": 7, "bool": 9}[values.dtype.name]
     return _all(1, values.shape) + _field(2, kind) + _field(8, name) + _field(9, values.tobytes())
 
 
@@ -58,10 +60,13 @@ def value(name: str, kind: int, dims: Sequence[str | int]) -> bytes:
     return _field(1, name) + _field(2, _field(1, _field(1, kind) + _field(2, shape)))
 
 
+def graph(nodes: list[bytes], tensors: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> bytes:
+    return _all(1, nodes) + _field(2, "tiny") + _all(5, tensors) + _all(11, inputs) + _all(12, outputs)
+
+
 def model(nodes: list[bytes], tensors: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> bytes:
-    graph = _all(1, nodes) + _field(2, "tiny") + _all(5, tensors) + _all(11, inputs) + _all(12, outputs)
     opsets = [_field(1, "") + _field(2, 17), _field(1, "com.microsoft") + _field(2, 1)]
-    return _field(1, 8) + _field(7, graph) + _all(8, opsets)
+    return _field(1, 8) + _field(7, graph(nodes, tensors, inputs, outputs)) + _all(8, opsets)
 
 
-ONNX_WRITER = SimpleNamespace(node=node, tensor=tensor, value=value, model=model)
+ONNX_WRITER = SimpleNamespace(node=node, tensor=tensor, value=value, graph=graph, model=model)

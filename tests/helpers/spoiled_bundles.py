@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import digest_of
+from tests.helpers.tiny_bundles import looping_graph
 
 Bundle = Literal["encoder", "decoder", "encoder-decoder"]
 Load = Literal["refuses", "loads", "either"]
@@ -22,7 +23,14 @@ Change = Callable[[Path], None]
 
 FILES: Final[Mapping[Bundle, tuple[str, ...]]] = {
     "encoder": ("ftool.json", "onnx/model.onnx", "tokenizer.json", "golden.json"),
-    "decoder": ("ftool.json", "onnx/decoder.onnx", "tokenizer.json", "generation_config.json", "golden.json"),
+    "decoder": (
+        "ftool.json",
+        "onnx/decoder.onnx",
+        "tokenizer.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "golden.json",
+    ),
     "encoder-decoder": (
         "ftool.json",
         "onnx/encoder.onnx",
@@ -149,6 +157,20 @@ def _text(text: str) -> Change:
     return apply
 
 
+_DOUBLES: Final = (
+    "{% set all = namespace(text='x') %}{% for i in range(60) %}"
+    "{% set all.text = all.text ~ all.text %}{% endfor %}{{ all.text }}"
+)
+_LOOPS: Final = "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}x"
+
+
+def _graph(make: Callable[[], bytes]) -> Change:
+    def apply(path: Path) -> None:
+        path.write_bytes(make())
+
+    return apply
+
+
 def _field(name: str, value: Any) -> Change:
     """Set a field of a JSON file; `name` may lead into objects, such as "input.max_length"."""
 
@@ -196,7 +218,7 @@ FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
     ("input.names", ["input_ids"], "refuses", "-", "fails"),
     ("input.names", ["input_ids", "attention_mask", "more"], "refuses", "-", "refuses"),
     ("input.pad_token_id", -1, "refuses", "-", "refuses"),
-    ("input.pad_token_id", 10**9, "loads", "either", "passes"),
+    ("input.pad_token_id", 10**9, "refuses", "-", "fails"),
     ("input.prefix", "turn ", "loads", "answers", "fails"),
     ("input.prefix", "x" * 10**6, "refuses", "-", "refuses"),
     ("input.truncation_side", "middle", "refuses", "-", "refuses"),
@@ -214,6 +236,14 @@ FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
     ("files", {"../../etc/passwd": {"bytes": 1, "sha256": "0" * 64}}, "refuses", "-", "refuses"),
     ("files", {"/etc/passwd": {"bytes": 1, "sha256": "0" * 64}}, "refuses", "-", "refuses"),
     ("more", 1, "loads", "answers", "passes"),
+)
+
+# Programs in a bundle that take all memory or time. Limits end them: `verify` only has those of a chat if it chats.
+ENDLESS: Final[tuple[tuple[Bundle, str, str, Change, Verify], ...]] = (
+    ("decoder", "chat_template.jinja", "repeats a text 10^9 times", _text("{{ 'x' * 10**9 }}"), "passes"),
+    ("decoder", "chat_template.jinja", "doubles a text 60 times", _text(_DOUBLES), "passes"),
+    ("decoder", "chat_template.jinja", "has a loop of 10^10 rounds", _text(_LOOPS), "passes"),
+    ("encoder", "onnx/model.onnx", "has a loop without an end", _graph(looping_graph), "fails"),
 )
 
 SPOILED: Final = (
@@ -249,6 +279,36 @@ SPOILED: Final = (
             verify=verify,
         )
         for name, value, load, call, verify in FORGED
+    ),
+    Spoiled(
+        bundle="encoder-decoder",
+        file="ftool.json",
+        change="has input.pad_token_id = 1000000000",
+        apply=_field("input.pad_token_id", 10**9),
+        forged=True,
+    ),
+    Spoiled(
+        bundle="encoder-decoder",
+        file="generation_config.json",
+        change="has pad_token_id = 1000000000",
+        apply=_field("pad_token_id", 10**9),
+        forged=True,
+        load="loads",
+        call="answers",  # the runtime's own padding is the manifest's
+        verify="passes",
+    ),
+    *(
+        Spoiled(
+            bundle=bundle,
+            file=file,
+            change=change,
+            apply=apply,
+            forged=True,
+            load="loads",
+            call="refuses",
+            verify=verify,
+        )
+        for bundle, file, change, apply, verify in ENDLESS
     ),
 )
 

@@ -16,7 +16,7 @@ import ftool_runtime as ft
 from ftool_runtime.bundle.golden import encoder_golden
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
-from tests.helpers.onnx_writer import model, node, tensor, value
+from tests.helpers.onnx_writer import graph, model, node, tensor, value
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("turn", "the", "lights", "off", "on", "play", "music", "set", "a", "timer", "for", "ten", "minutes")
@@ -70,6 +70,26 @@ def tiny_graph(*, quantised: bool = False, names: Sequence[str] = ("input_ids", 
         tensors.append(tensor("head", head))
         nodes.append(node("MatMul", ["pooled", "head"], ["logits"]))
     inputs = [value(name, 7, ("batch", "sequence")) for name in names]
+    return model(nodes, tensors, inputs, [value("logits", 1, ("batch", len(LABELS)))])
+
+
+def looping_graph() -> bytes:
+    """Return a classifier as ONNX with a loop without an end."""
+    table, head = weights()
+    body = graph(
+        [node("Identity", ["go"], ["goes"]), node("Add", ["before", "before"], ["after"])],
+        [],
+        [value("turn", 7, ()), value("go", 9, ()), value("before", 1, ("batch", len(LABELS)))],
+        [value("goes", 9, ()), value("after", 1, ("batch", len(LABELS)))],
+    )
+    nodes = [
+        node("Gather", ["table", "input_ids"], ["embedded"]),
+        node("ReduceMean", ["embedded"], ["pooled"], axes=[1], keepdims=0),
+        node("MatMul", ["pooled", "head"], ["plain"]),
+        node("Loop", ["", "true", "plain"], ["logits"], body=body),
+    ]
+    tensors = [tensor("table", table), tensor("head", head), tensor("true", np.array(True))]
+    inputs = [value(name, 7, ("batch", "sequence")) for name in ("input_ids", "attention_mask")]
     return model(nodes, tensors, inputs, [value("logits", 1, ("batch", len(LABELS)))])
 
 

@@ -14,7 +14,8 @@ from ftool_runtime.bundle.integrity import altered_files
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import GOLDEN_FILE, SIGNATURE_FILE
 from ftool_runtime.bundle.signature import TrustedKey, signer
-from ftool_runtime.errors import BundleError, InputError, SignatureError
+from ftool_runtime.errors import BundleError, InputError, SignatureError, TimeLimitError
+from ftool_runtime.limits import Limits
 from ftool_runtime.loading import load
 from ftool_runtime.session.onnx_session import Device
 
@@ -105,6 +106,7 @@ def verify(
     device: Device = "cpu",
     threads: int | None = None,
     trusted_keys: Sequence[TrustedKey] | None = None,
+    limits: Limits | None = None,
 ) -> VerifyReport:
     """Check the manifest's digest and every file's hash, then replay the golden inputs one at a time.
 
@@ -113,6 +115,7 @@ def verify(
         device: the device, as for `load`.
         threads: the number of CPU threads, as for `load`.
         trusted_keys: public keys, of which one must have signed the bundle, as for `load`; None accepts any bundle.
+        limits: how much the bundle and each replayed input may cost, as for `load`. Beyond a limit the bundle fails.
 
     Raises:
         BundleError: the folder is not a bundle, or its manifest is damaged.
@@ -130,9 +133,9 @@ def verify(
     if not altered:
         try:
             golden = _golden(folder, manifest)
-            with load(folder, device=device, threads=threads) as model:
+            with load(folder, device=device, threads=threads, limits=limits) as model:
                 found = replay(golden, model)
-        except (BundleError, InputError) as error:
+        except (BundleError, InputError, TimeLimitError) as error:
             failure = str(error)
     before = {_NO_DIGEST: manifest.schema == 1, _NO_ANSWERS: golden is not None and not golden.answers}
     return VerifyReport(

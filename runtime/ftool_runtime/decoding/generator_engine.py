@@ -35,6 +35,7 @@ from ftool_runtime.session.decoder.pool import DecoderPool
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
 from ftool_runtime.session.fork_guard import ForkGuard
 from ftool_runtime.session.onnx_session import SessionSettings
+from ftool_runtime.text.encode import check_padding
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class GeneratorEngine:
         self.settings = _on_cpu(settings)
         self.device = "cpu"
         self.tokens = GenerationTokenizer(folder / TOKENIZER_FILE, manifest.input.vocabulary, settings.limits)
+        check_padding(self.tokens.tokenizer, manifest.input)
         self.config = _config(folder, manifest)
         self.guard = ForkGuard(self._open(folder))
 

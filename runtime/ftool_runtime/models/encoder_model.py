@@ -17,7 +17,7 @@ from ftool_runtime.models.base import In, Model, Out
 from ftool_runtime.session.background import Background
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
 from ftool_runtime.session.onnx_session import SessionSettings, import_onnxruntime
-from ftool_runtime.text.encode import Tokens, read_tokenizer
+from ftool_runtime.text.encode import Tokens, check_padding, read_tokenizer
 from ftool_runtime.text.windows import Window
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class EncoderModel(Model[In, Out]):
         Subclasses raise BundleError if the bundle's manifest or tokenizer can't be used.
         """
         super().__init__(folder, engine)
+        check_padding(tokenizer, engine.manifest.input)
         self._engine = engine
         self._tokenizer = tokenizer
 

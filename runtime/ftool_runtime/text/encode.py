@@ -50,6 +50,17 @@ def read_tokenizer(path: Path) -> "Tokenizer":
     return tokenizer
 
 
+def check_padding(tokenizer: "Tokenizer", contract: InputContract) -> None:
+    """Raise BundleError if the token that fills up shorter rows is none that the model or its tokenizer knows."""
+    vocabulary = contract.vocabulary
+    size = tokenizer.get_vocab_size(with_added_tokens=True) if vocabulary is None else vocabulary
+    pad = contract.pad_token_id
+    if pad >= size and (vocabulary is not None or tokenizer.id_to_token(pad) is None):
+        raise BundleError(
+            f"input.pad_token_id is {pad}, and the vocabulary has {size} tokens; export the bundle again"
+        )
+
+
 def run_tokenizer(
     tokenizer: "Tokenizer",
     text: str,

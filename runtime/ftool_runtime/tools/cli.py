@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.limits import Limits
 from ftool_runtime.loading import load
 from ftool_runtime.text.files import read_batches
 from ftool_runtime.text.printable import json_text, printable
@@ -19,6 +20,7 @@ from ftool_runtime.tools.arguments import (
     add_keys,
     add_predict_flags,
 )
+from ftool_runtime.tools.logs import logging_to_stderr
 from ftool_runtime.tools.options import (
     answer_options,
     column_names,
@@ -49,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8")
     try:
         options = _parse(arguments)
-        status: int = options.command(options)
+        with logging_to_stderr():
+            status: int = options.command(options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -101,7 +104,13 @@ def _chat(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from ftool_runtime.bundle.verify import verify
 
-    report = verify(options.bundle, device=options.device, threads=options.threads, trusted_keys=options.keys)
+    report = verify(
+        options.bundle,
+        device=options.device,
+        threads=options.threads,
+        trusted_keys=options.keys,
+        limits=Limits(call_seconds=options.seconds),
+    )
     lines = [f"{name} {problem}" for name, problem in report.altered.items()]
     lines += [report.failure] if report.failure else []
     lines += report.notes
@@ -206,6 +215,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
 
     verify = add_command(commands, "verify", _verify, "check every file's hash and replay the golden inputs")
     add_keys(verify)
+    verify.add_argument(
+        "--seconds", type=float, help="the longest time for each golden input (default: no limit)"
+    )
     install = add_command(
         commands, "install", _install, "verify a bundle, and put it in the place of another in one step"
     )

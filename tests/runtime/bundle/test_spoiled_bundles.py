@@ -17,13 +17,16 @@ pytestmark = [
     pytest.mark.timeout(20),
 ]
 
+# A second for what a bundle's programs do; all other limits are the defaults.
+LIMITS = ft.Limits(call_seconds=1, template_seconds=1)
+
 
 @pytest.fixture(scope="session")
 def sound(make_bundle: Callable[..., Path], make_generator: Callable[..., Path]) -> dict[str, Path]:
     """A sound bundle of each kind."""
     found = {
         "encoder": make_bundle(),
-        "decoder": make_generator(),
+        "decoder": make_generator(files={"chat_template.jinja": "{{ messages[-1].content }}"}),
         "encoder-decoder": make_generator(source=True),
     }
     for kind in ("decoder", "encoder-decoder"):
@@ -49,12 +52,14 @@ def test_a_spoiled_bundle(row: Spoiled, sound: dict[str, Path], tmp_path: Path) 
 def used(folder: Path) -> tuple[str, str]:
     """Whether `load` and a call work or raise their own errors."""
     try:
-        model = ft.load(folder)
+        model = ft.load(folder, limits=LIMITS)
     except BundleError as error:
         return ("refuses" if "\n" not in str(error) else "refuses in several lines"), "-"
     with model:
         try:
             model(["turn the lights off"])
+            if isinstance(model, ft.TextGenerator):
+                model.chat([{"role": "user", "content": "turn the lights off"}])
         except FtoolError:
             return "loads", "refuses"
     return "loads", "answers"
@@ -63,7 +68,7 @@ def used(folder: Path) -> tuple[str, str]:
 def verified(folder: Path) -> str:
     """What `verify` says."""
     try:
-        return "passes" if ft.verify(folder).passed else "fails"
+        return "passes" if ft.verify(folder, limits=LIMITS).passed else "fails"
     except BundleError:
         return "refuses"
 

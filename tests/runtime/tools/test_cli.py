@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.helpers.tiny_bundles import write_manifest
+from tests.helpers.tiny_bundles import looping_graph, relist, write_manifest
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.tools import cli
@@ -206,6 +206,28 @@ def test_verify_ends_with_1_if_a_file_was_altered(bundle: Path, capsys: pytest.C
     assert "NOT verified" in out
     assert cli.main(["verify", str(bundle), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["passed"] is False
+
+
+def test_verify_ends_a_graph_that_does_not_end(
+    make_bundle: BundleMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_bundle()
+    (folder / "onnx" / "model.onnx").write_bytes(looping_graph())
+    relist(folder)
+    assert cli.main(["verify", str(folder), "--seconds", "0.2"]) == 1
+    assert "the call took longer than 0.2 s" in capsys.readouterr().out
+    assert cli.main(["verify", str(folder), "--seconds", "-1"]) == 2
+    assert "call_seconds must be a number of seconds above 0" in capsys.readouterr().err
+
+
+def test_logs_show_control_characters_escaped(make_generator: Callable[..., Path]) -> None:
+    folder = make_generator()
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"a\x1b[2J\u202eb": 1}))
+    relist(folder)
+    done = run("predict", folder, "play music")
+    assert done.returncode == 0
+    assert "ignored unknown fields: a\\x1b[2J\\u202eb" in done.stderr
 
 
 def test_info_and_bench_print_one_json_object(

@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tokenizers import Tokenizer
-
 import ftool_runtime
 from ftool.data.dataset import fingerprint
 from ftool.data.load import load_dataset, split_for_model
@@ -27,6 +25,7 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
 from ftool_runtime.session.onnx_session import Device
+from ftool_runtime.text.encode import read_tokenizer
 
 
 def evaluate(
@@ -108,7 +107,7 @@ def opened_bundle(
 
     Raises BundleError if the bundle can't be loaded, and DeviceError if the device is not available.
     """
-    tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER_FILE))
+    tokenizer = read_tokenizer(bundle / TOKENIZER_FILE)
     with ftool_runtime.load(bundle, device=device, profile="throughput") as model:
         yield open_bundle(model, Manifest.read(bundle), tokenizer, reference)
 
