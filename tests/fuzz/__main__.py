@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -28,26 +29,28 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="targets at the same time")
     parser.add_argument("--target", action="append", help="the name of a target; all by default")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="write the table of docs/reliability.md")
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="write the table of docs/reliability.md from the newest results of all",
+    )
     options = parser.parse_args()
     chosen = [one for one in TARGETS if options.target is None or one.name in options.target]
-    each = -(-options.inputs // len(chosen))
+    each = options.inputs / sum(one.share for one in chosen)
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(lambda one: _campaign(one, each, options.seed), chosen))
-    for target, result in zip(chosen, results, strict=True):
-        print(f"{target.name}: {result['inputs']:,} inputs, {result['seconds']:.0f} s")
-        for finding in result["findings"]:
-            print(f"  {finding['kind']}: {finding['message'][:200]} [{finding['file']}]")
+        results = list(
+            pool.map(lambda one: _campaign(one, math.ceil(each * one.share), options.seed), chosen)
+        )
     if options.table:
         from tests.fuzz.table import write_table
 
-        write_table(chosen, results, options.seed)
+        write_table([json.loads((_folder(one) / "result.json").read_text()) for one in TARGETS])
     return int(any(result["findings"] for result in results))
 
 
 def _campaign(target: Target, inputs: int, seed: int) -> dict[str, Any]:
     """Fuzz one target in processes of its own, one after another if one does not survive an input."""
-    kept = _FOLDER / target.name.replace(" ", "-")
+    kept = _folder(target)
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     done, started = 0, time.perf_counter()
@@ -55,8 +58,17 @@ def _campaign(target: Target, inputs: int, seed: int) -> dict[str, Any]:
         if done >= inputs:
             break
         done = _process(target, kept, inputs, done, seed + start)
-    findings = _findings(kept)
-    return {"inputs": done, "seconds": time.perf_counter() - started, "findings": findings}
+    seconds = time.perf_counter() - started
+    result = {"inputs": done, "seconds": seconds, "seed": seed, "findings": _findings(kept)}
+    (kept / "result.json").write_text(json.dumps(result, indent=1))
+    print(f"{target.name}: {done:,} inputs, {seconds:,.0f} s", flush=True)
+    for finding in result["findings"]:
+        print(f"  {finding['kind']}: {finding['message'][:200]} [{finding['file']}]", flush=True)
+    return result
+
+
+def _folder(target: Target) -> Path:
+    return _FOLDER / target.name.replace(" ", "-")
 
 
 def _process(target: Target, kept: Path, inputs: int, done: int, seed: int) -> int:

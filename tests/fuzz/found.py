@@ -18,6 +18,7 @@ class Found(NamedTuple):
 
 
 FOUND: Final = (
+    Found("rows.csv", "IndexError: two columns without rows", b'"[1, 2]","[3]"\n'),
     Found("rows.csv", "StopIteration: nothing but a line end and a NUL, which is UTF-16", b"\n\0"),
     Found("rows.csv", "StopIteration: nothing but the name of the separator", b"sep=;\n"),
     Found("rows.csv", "csv.Error: a carriage return in the header", b"text,label\rnine,a\n\n\n\nten,b\n"),

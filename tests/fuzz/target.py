@@ -40,6 +40,7 @@ class Target:
         spoil: changes a content so that it keeps its form.
         errors: the exceptions that the reader may raise.
         marks: strings of the format, for libFuzzer to insert.
+        share: its share of all inputs, beside 1 for most targets: fewer for slow readers, more for fast ones.
     """
 
     file: str
@@ -49,6 +50,7 @@ class Target:
     spoil: Spoil
     errors: tuple[type[FtoolError], ...]
     marks: Sequence[str] = ()
+    share: float = 1
 
     @property
     def name(self) -> str:

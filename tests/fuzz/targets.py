@@ -25,11 +25,21 @@ _JSON: Final = (
     "18446744073709551616",
 )
 _BUNDLE: Final[dict[str, Any]] = {"spoil": spoil_json, "errors": (BundleError,), "marks": _JSON}
-_DATA: Final[dict[str, Any]] = {"reads": "`ftool data`, as the data of every task", "errors": (DataError,)}
-_TEXTS: Final[dict[str, Any]] = {"of": "of texts", "reads": "`predict --input`", "errors": (InputError,)}
+_DATA: Final[dict[str, Any]] = {
+    "reads": "`ftool data`, as the data of any task",
+    "errors": (DataError,),
+    "share": 0.5,
+}
+_TEXTS: Final[dict[str, Any]] = {
+    "of": "of texts",
+    "reads": "`predict --input`",
+    "errors": (InputError,),
+    "share": 4,
+}
 _DOCUMENT: Final[dict[str, Any]] = {
     "reads": "`ftool index`, `search`, the text read back",
     "errors": (DocumentError,),
+    "share": 0.5,
 }
 _BASE: Final[dict[str, Any]] = {"file": "kb.db", "spoil": spoil_database, "errors": (KnowledgeBaseError,)}
 _CHATS: Final[dict[str, Any]] = {**_BUNDLE, "errors": (BundleError, InputError)}
@@ -54,6 +64,7 @@ TARGETS: Final = (
         of="of a classifier",
         reads="`verify`; hashes made to fit",
         prepare=bundles.file_of(bundles.classifier, "golden.json", bundles.verify),
+        share=0.3,
         **_BUNDLE,
     ),
     Target(
@@ -61,12 +72,14 @@ TARGETS: Final = (
         of="of a decoder",
         reads="`verify`; hashes made to fit",
         prepare=bundles.file_of(bundles.decoder, "golden.json", bundles.verify),
+        share=0.3,
         **_BUNDLE,
     ),
     Target(
         file="generation_config.json",
         reads="`load`, a call, `chat`",
         prepare=bundles.file_of(bundles.decoder, "generation_config.json"),
+        share=0.5,
         **_CHATS,
     ),
     Target(
@@ -74,6 +87,7 @@ TARGETS: Final = (
         of="of a classifier",
         reads="`load`, a call",
         prepare=bundles.file_of(bundles.classifier, "tokenizer.json"),
+        share=0.5,
         **_BUNDLE,
     ),
     Target(
@@ -81,18 +95,21 @@ TARGETS: Final = (
         of="of a decoder",
         reads="`load`, a call, `chat`",
         prepare=bundles.file_of(bundles.decoder, "tokenizer.json"),
+        share=0.5,
         **_CHATS,
     ),
     Target(
         file="tokenizer_config.json",
         reads="`load`, `chat`",
         prepare=bundles.file_of(bundles.old_decoder, "tokenizer_config.json"),
+        share=0.3,
         **_CHATS,
     ),
     Target(
         file="chat_template.jinja",
         reads="`load`, `chat`",
         prepare=bundles.file_of(bundles.decoder, "chat_template.jinja"),
+        share=0.3,
         spoil=spoil_text,
         errors=(BundleError, InputError),
         marks=("{{", "}}", "{%", "%}", "|", "loop.", "messages", "range(", "~", " * ", "set ", "for ", "macro "),
@@ -107,6 +124,7 @@ TARGETS: Final = (
         file="squad.json",
         reads="`ftool data`, as question answering",
         prepare=files.data("squad.json", "question-answering"),
+        share=0.5,
         spoil=spoil_json,
         errors=(DataError,),
         marks=_JSON,
@@ -115,6 +133,7 @@ TARGETS: Final = (
         file="words.conll",
         reads="`ftool data`, as tags of words",
         prepare=files.data("words.conll", "token-classification"),
+        share=0.5,
         spoil=spoil_text,
         errors=(DataError,),
         marks=("B-per", "I-per", "O", "-DOCSTART-", "# ", "\t", "\n\n", "-X- "),

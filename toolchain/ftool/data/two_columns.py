@@ -94,4 +94,6 @@ def _are_names(table: Table, text: str, label: str) -> bool:
     if values & {text.casefold(), label.casefold()}:
         return False
     lengths = sorted(len(str(cell)) for cell in table.cells(text))
+    if not lengths:
+        return True
     return len(text.split()) <= _WORDS_OF_A_NAME or 2 * len(text) < lengths[len(lengths) // 2]
