@@ -38,9 +38,10 @@ def main() -> int:
     chosen = [one for one in TARGETS if options.target is None or one.name in options.target]
     each = options.inputs / sum(one.share for one in chosen)
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(
-            pool.map(lambda one: _campaign(one, math.ceil(each * one.share), options.seed), chosen)
-        )
+        runs = [
+            pool.submit(_campaign, one, math.ceil(each * one.share), options.seed) for one in reversed(chosen)
+        ]
+        results = [run.result() for run in runs]
     if options.table:
         from tests.fuzz.table import write_table
 

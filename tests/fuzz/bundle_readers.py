@@ -10,7 +10,7 @@ import ftool_runtime as ft
 from ftool_runtime.bundle.manifest import digest_of
 from ftool_runtime.bundle.signature import check_trusted, new_key, sign
 from ftool_runtime.errors import InputError
-from tests.fuzz.target import Prepared
+from tests.fuzz.target import MOST_SECONDS, Prepared
 from tests.helpers.generator_golden import add_golden
 from tests.helpers.onnx_writer import ONNX_WRITER
 from tests.helpers.spoiled_bundles import forge
@@ -20,6 +20,7 @@ from tests.helpers.tiny_generators import write_generator
 Use = Callable[[Path], None]
 Write = Callable[[Path], None]
 
+_LIMITS: Final = ft.Limits(template_seconds=MOST_SECONDS / 2)
 _TEXTS: Final = ["turn the lights off", "stop"]
 _CHAT: Final = (
     {"role": "system", "content": "turn on music"},
@@ -77,7 +78,7 @@ def _write_decoder(bundle: Path, files: dict[str, str]) -> None:
 
 def use(bundle: Path) -> None:
     """Load a bundle, look at what it says about itself, call it and chat with it."""
-    with ft.load(bundle, threads=1) as model:
+    with ft.load(bundle, threads=1, limits=_LIMITS) as model:
         model.info()
         with suppress(InputError):
             model(_TEXTS)

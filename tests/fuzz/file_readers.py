@@ -14,11 +14,13 @@ from ftool.search.build import IndexSettings, build_index
 from ftool.tasks.registry import find_task, task_names
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge import KnowledgeBase
+from ftool_runtime.limits import Limits
 from ftool_runtime.text.files import read_texts
 from tests.fuzz.seeds import data_seeds
 from tests.fuzz.target import Prepared
 from tests.helpers.word_embedder import WordEmbedder
 
+_LIMITS: Final = Limits(sql_steps=10_000_000)  # about a second
 _QUESTIONS: Final = ("how long are messages kept", 'carriers OR 漢字 "')
 
 
@@ -93,7 +95,7 @@ def searched(folder: Path) -> Prepared:
 
     def read(content: bytes) -> None:
         _replace(path, content)
-        with KnowledgeBase.open(path, embedder=WordEmbedder()) as base:
+        with KnowledgeBase.open(path, embedder=WordEmbedder(), limits=_LIMITS) as base:
             base.info()
             for question in _QUESTIONS:
                 base.search(question)

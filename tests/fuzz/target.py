@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.errors import FtoolError, InputError, TimeLimitError
 from tests.fuzz.spoil import Spoil
 
 MOST_SECONDS: Final = 5.0  # of processor time for an input
@@ -64,6 +64,8 @@ class Target:
             return f"{kind.__module__}.{kind.__name__} instead of {' or '.join(one.__name__ for one in self.errors)}"
         if "\n" in str(error):
             return "an error of several lines"
-        if not isinstance(error, InputError) and not any(name in str(error) for name in (self.file, _BUNDLE)):
+        if not isinstance(error, InputError | TimeLimitError) and not any(
+            name in str(error) for name in (self.file, _BUNDLE)
+        ):
             return "an error that names neither the file nor its bundle"
         return None

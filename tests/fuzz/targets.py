@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from ftool.errors import DataError, DocumentError
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, TimeLimitError
 from ftool_runtime.knowledge import KnowledgeBaseError
 from tests.fuzz import bundle_readers as bundles
 from tests.fuzz import file_readers as files
@@ -42,7 +42,8 @@ _DOCUMENT: Final[dict[str, Any]] = {
     "share": 0.5,
 }
 _BASE: Final[dict[str, Any]] = {"file": "kb.db", "spoil": spoil_database, "errors": (KnowledgeBaseError,)}
-_CHATS: Final[dict[str, Any]] = {**_BUNDLE, "errors": (BundleError, InputError)}
+_LIMITED: Final[dict[str, Any]] = {**_BUNDLE, "errors": (BundleError, InputError)}
+_CHATS: Final[dict[str, Any]] = {**_BUNDLE, "errors": (BundleError, InputError, TimeLimitError)}
 
 TARGETS: Final = (
     Target(
@@ -50,14 +51,14 @@ TARGETS: Final = (
         of="of a classifier",
         reads="`load`, a call; digest made to fit",
         prepare=bundles.file_of(bundles.classifier, "ftool.json"),
-        **_BUNDLE,
+        **_LIMITED,
     ),
     Target(
         file="ftool.json",
         of="of a decoder",
         reads="`load`, a call, `chat`; digest made to fit",
         prepare=bundles.file_of(bundles.decoder, "ftool.json"),
-        **_BUNDLE,
+        **_CHATS,
     ),
     Target(
         file="golden.json",
@@ -111,8 +112,22 @@ TARGETS: Final = (
         prepare=bundles.file_of(bundles.decoder, "chat_template.jinja"),
         share=0.3,
         spoil=spoil_text,
-        errors=(BundleError, InputError),
-        marks=("{{", "}}", "{%", "%}", "|", "loop.", "messages", "range(", "~", " * ", "set ", "for ", "macro "),
+        errors=(BundleError, InputError, TimeLimitError),
+        marks=(
+            "{{",
+            "}}",
+            "{%",
+            "%}",
+            "|",
+            "loop.",
+            "messages",
+            "range(",
+            "~",
+            " * ",
+            "set ",
+            "for ",
+            "macro ",
+        ),
     ),
     Target(
         file="ftool.sig",
@@ -142,7 +157,21 @@ TARGETS: Final = (
         file="rows.csv",
         prepare=files.data("rows.csv"),
         spoil=spoil_text,
-        marks=('"', '""', ",", ";", "\t", "\r\n", "sep=", "text", "label", "split", "train", "['a', 'b']", "\ufeff"),
+        marks=(
+            '"',
+            '""',
+            ",",
+            ";",
+            "\t",
+            "\r\n",
+            "sep=",
+            "text",
+            "label",
+            "split",
+            "train",
+            "['a', 'b']",
+            "\ufeff",
+        ),
         **_DATA,
     ),
     Target(file="rows.json", prepare=files.data("rows.json"), spoil=spoil_json, marks=_JSON, **_DATA),
@@ -183,6 +212,11 @@ TARGETS: Final = (
         marks=_JSON,
         **_DOCUMENT,
     ),
-    Target(of="searched", reads="`KnowledgeBase.open`, `search`, `ask`, `text`", prepare=files.searched, **_BASE),
+    Target(
+        of="searched",
+        reads="`KnowledgeBase.open`, `search`, `ask`, `text`",
+        prepare=files.searched,
+        **{**_BASE, "errors": (KnowledgeBaseError, InputError)},
+    ),
     Target(of="indexed into", reads="`ftool index`", prepare=files.indexed, **_BASE),
-)  # fmt: skip
+)
