@@ -14,7 +14,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-faults fuzz test-ecosystem check format docs bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -58,6 +58,10 @@ test-faults: $(INSTALLED)
 	$(FAULTS) $(FAULTS_OF_TRAINING) --json build/faults/training.json & training=$$!; \
 	$(FAULTS) $(FAULTS_OF_THE_REST) --json build/faults/rest.json; rest=$$?; wait $$training && exit $$rest
 	$(FAULTS) --table build/faults/training.json build/faults/rest.json
+
+# 24 threads make 100,000 calls while models are loaded and closed; writes the table of docs/reliability.md.
+test-threads: $(INSTALLED)
+	$(BIN)/python -m tests.threads --table
 
 # A million spoiled files for every reader; writes the table of docs/reliability.md. About an hour and a half on two cores. Linux only.
 FUZZ_PACKAGES := .fuzz-packages

@@ -60,7 +60,7 @@ def _campaign(target: Target, inputs: int, seed: int) -> dict[str, Any]:
             break
         done = _process(target, kept, inputs, done, seed + start)
     seconds = time.perf_counter() - started
-    result = {"inputs": done, "seconds": seconds, "seed": seed, "findings": _findings(kept)}
+    result: dict[str, Any] = {"inputs": done, "seconds": seconds, "seed": seed, "findings": _findings(kept)}
     (kept / "result.json").write_text(json.dumps(result, indent=1))
     print(f"{target.name}: {done:,} inputs, {seconds:,.0f} s", flush=True)
     for finding in result["findings"]:

@@ -18,7 +18,7 @@ from tests.threads.bundles import LENGTH, LETTERS, NAMES
 THREADS: Final = 24
 CALLS_OF_A_MODEL: Final = 250  # different calls, whose answers one thread gives before
 AT_ONCE: Final = 1_000  # calls between two measurements of memory
-LOADS: Final = 0.01  # loads for each call
+LOADS: Final = 0.01  # models loaded, in place of one that is closed, for each call
 MOST_TEXTS: Final = 6  # of a call
 MOST_TOKENS: Final = 40  # that the generator writes
 
@@ -72,11 +72,11 @@ class _Slot:
             before.close()
 
 
-def run(folder: Path, *, calls: int, threads: int = THREADS, seed: int = 0) -> Tally:
+def run(folder: Path, *, calls: int, threads: int = THREADS, loads: float = LOADS, seed: int = 0) -> Tally:
     """Make `calls` calls of the bundles in `folder`, from `threads` threads.
 
-    A call has 1 to 6 texts of random lengths, from a word to more than the model reads. After one call of a hundred,
-    its thread loads a model again and closes the old one.
+    A call has 1 to 6 texts of random lengths, from a word to more than the model reads. After a share `loads` of the
+    calls, the thread loads a model again and closes the one that it replaces, which others may be calling.
     """
     random = Random(seed)
     made = {name: [_call(name, random) for _ in range(CALLS_OF_A_MODEL)] for name in NAMES}
@@ -84,7 +84,7 @@ def run(folder: Path, *, calls: int, threads: int = THREADS, seed: int = 0) -> T
     slots = {name: _Slot(folder / name) for name in NAMES}
     tally = Tally(threads=threads)
     started = time.perf_counter()
-    workers = [_Worker(slots, made, expected, Random(seed + 1 + number)) for number in range(threads)]
+    workers = [_Worker(slots, made, expected, loads, Random(seed + 1 + number)) for number in range(threads)]
     turns = threading.Barrier(threads + 1)
     rounds = -(-calls // AT_ONCE)
     for number, worker in enumerate(workers):
@@ -110,9 +110,11 @@ class _Worker:
         slots: Mapping[str, _Slot],
         made: Mapping[str, Sequence[Call]],
         expected: Mapping[str, Sequence[str]],
+        loads: float,
         random: Random,
     ) -> None:
         self._slots, self._made, self._expected, self._random = slots, made, expected, random
+        self._share_of_loads = loads
         self._calls = dict.fromkeys(slots, 0)
         self._loads = self._closed = 0
         self._wrong: list[str] = []
@@ -150,7 +152,7 @@ class _Worker:
             self._wrong.append(
                 f"{name}, call {place}: {answer[:200]} instead of {self._expected[name][place][:200]}"
             )
-        if self._random.random() < LOADS:
+        if self._random.random() < self._share_of_loads:
             self._slots[self._random.choice(NAMES)].load_again()
             self._loads += 1
 
