@@ -1,5 +1,6 @@
 """`run`: many threads call four models that are loaded and closed meanwhile; answers must be those of one thread."""
 
+import ctypes
 import json
 import threading
 import time
@@ -36,6 +37,7 @@ class Tally:
         closed: calls that met a model that another thread had just closed, and were made again.
         wrong: calls whose answer was another than that of one thread.
         memory_mib: the resident memory of the process, after each 1,000 calls, while no thread called.
+        allocated_mib: what malloc has given out and not got back, at the same times; empty without glibc.
         seconds: how long all calls took.
     """
 
@@ -45,6 +47,7 @@ class Tally:
     closed: int = 0
     wrong: list[str] = field(default_factory=list)
     memory_mib: list[float] = field(default_factory=list)
+    allocated_mib: list[float] = field(default_factory=list)
     seconds: float = 0
 
     @property
@@ -94,6 +97,7 @@ def run(folder: Path, *, calls: int, threads: int = THREADS, loads: float = LOAD
         turns.wait()  # all begin
         turns.wait()  # all have ended
         tally.memory_mib.append(psutil.Process().memory_info().rss / 2**20)
+        tally.allocated_mib += _allocated_mib()
     tally.seconds = time.perf_counter() - started
     for worker in workers:
         worker.add_to(tally)
@@ -155,6 +159,23 @@ class _Worker:
         if self._random.random() < self._share_of_loads:
             self._slots[self._random.choice(NAMES)].load_again()
             self._loads += 1
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+def _allocated_mib() -> list[float]:
+    """Return what all arenas of glibc's malloc have given out, with blocks outside arenas; empty elsewhere."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return []
+    mallinfo.restype = _Mallinfo
+    found = mallinfo()
+    return [(found.uordblks + found.hblkhd) / 2**20]
 
 
 def _answers(folder: Path, made: Sequence[Call]) -> list[str]:

@@ -23,13 +23,15 @@ def write_table(rows: Rows) -> None:
 def table(rows: Rows) -> str:
     """Return the table in Markdown."""
     lines = [
-        "| run | calls | loads | wrong answers | memory after 1,000 calls | highest afterwards | growth |",
-        "|---|---|---|---|---|---|---|",
+        "| run | calls | loads | wrong answers | memory after 1,000 calls | highest afterwards | growth "
+        "| given out by malloc after 1,000 calls | at the end |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, tally in rows:
-        memory = tally["memory_mib"]
+        memory, allocated = tally["memory_mib"], tally["allocated_mib"]
+        ends = [f"{allocated[place]:.1f} MiB" for place in (0, -1)] if allocated else ["", ""]
         lines.append(
             f"| {name} | {sum(tally['calls'].values()):,} | {tally['loads']:,} | {len(tally['wrong'])} "
-            f"| {memory[0]:.0f} MiB | {max(memory):.0f} MiB | {tally['growth']:.1%} |"
+            f"| {memory[0]:.0f} MiB | {max(memory):.0f} MiB | {tally['growth']:.1%} | {' | '.join(ends)} |"
         )
     return "\n".join(lines) + "\n"
