@@ -1,5 +1,7 @@
 """Inputs in which fuzzing found a bug, one for each bug: tests read them ever since."""
 
+import base64
+import zlib
 from typing import Final, NamedTuple
 
 
@@ -18,6 +20,16 @@ class Found(NamedTuple):
 
 
 FOUND: Final = (
+    Found(
+        "kb.db searched",
+        "MemoryError: the first row of the schema says that it takes two gigabytes",
+        zlib.decompress(
+            base64.b85decode(
+                "c-rmRF$%&!5J1skRj~06dj~I&1K0#lV39xy5yG}Pc?w-fP7p*SyazK({oA>>x1n^oe~r&a$=5hW)#MysbgGlq`!EOa7tRs@00000zz$tv"
+                "`Oih9NezDLUDYiF000000002Mb|0Mu3`_"
+            )
+        ),
+    ),
     Found("rows.csv", "IndexError: two columns without rows", b'"[1, 2]","[3]"\n'),
     Found("rows.csv", "StopIteration: nothing but a line end and a NUL, which is UTF-16", b"\n\0"),
     Found("rows.csv", "StopIteration: nothing but the name of the separator", b"sep=;\n"),

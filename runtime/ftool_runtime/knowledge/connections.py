@@ -136,7 +136,7 @@ class Connections:
         )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file now
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         return connection

@@ -24,6 +24,8 @@ def file_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise KnowledgeBaseError(f"{path}: {_explained(error)}") from error
+    except MemoryError as error:  # SQLite asks for as much as a row says that it takes
+        raise KnowledgeBaseError(f"{path}: {damage('it takes more memory than there is')}") from error
     except UnicodeDecodeError as error:  # sqlite3 can't decode SQLite's own message, which quotes the file
         raise KnowledgeBaseError(f"{path}: {damage('its schema is not valid text')}") from error
 
