@@ -1,6 +1,7 @@
 """Kinds of spoiled bundles, each with what `load`, a call and `verify` make of it.
 
-`python -m tests.helpers.spoiled_bundles` writes the table of docs/reliability.md.
+`python -m tests.helpers.spoiled_bundles` writes their table, and that of spoiled knowledge bases, into
+docs/reliability.md.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any, Final, Literal
 
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import digest_of
+from tests.helpers.spoiled_bases import bases_table
 from tests.helpers.tiny_bundles import looping_graph
 
 Bundle = Literal["encoder", "decoder", "encoder-decoder"]
@@ -312,8 +314,7 @@ SPOILED: Final = (
     ),
 )
 
-_BEGIN: Final = "<!-- spoiled bundles: written by `python -m tests.helpers.spoiled_bundles` -->\n"
-_END: Final = "<!-- end of spoiled bundles -->\n"
+_COMMAND: Final = "`python -m tests.helpers.spoiled_bundles`"
 
 
 def table() -> str:
@@ -331,11 +332,14 @@ def table() -> str:
 
 
 def main() -> None:
-    """Write the table into docs/reliability.md."""
+    """Write the tables into docs/reliability.md."""
     path = Path("docs/reliability.md")
-    before, rest = path.read_text(encoding="utf-8").split(_BEGIN)
-    after = rest.split(_END)[1]
-    path.write_text(f"{before}{_BEGIN}\n{table()}\n{_END}{after}", encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    for what, rows in (("spoiled bundles", table()), ("spoiled knowledge bases", bases_table())):
+        begin, end = f"<!-- {what}: written by {_COMMAND} -->\n", f"<!-- end of {what} -->\n"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{rows}\n{end}{rest.split(end)[1]}"
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

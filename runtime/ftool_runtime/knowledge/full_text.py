@@ -4,7 +4,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from ftool_runtime.knowledge.errors import checked
+from ftool_runtime.knowledge.errors import checked, damaged
 from ftool_runtime.knowledge.terms import folded, query_terms
 
 _MOST_TERMS = 64  # the largest number of words searched; of a longer question, only the rarest words
@@ -24,9 +24,13 @@ def rank_by_words(connection: sqlite3.Connection, question: str, depth: int) -> 
         Pairs of a passage's id and its score; empty if no passage contains any of the words. The score is SQLite's
         BM25, as a share of the weights of all words of the question: about 1 if the passage contains each word once,
         and near 0 if it contains only the common ones.
+
+    Raises sqlite3.DatabaseError if the file is damaged.
     """
     counts = {term: _count(connection, term) for term in query_terms(question)}
     (passages,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+    if any(count > passages for count in counts.values()):
+        raise damaged("its index of words names more passages than there are")
     distinctive, terms = _distinctive(counts, passages), _rarest(counts, counts)
     found = _ranked(connection, distinctive, depth)
     if len(found) < depth and distinctive != terms and passages <= _MOST_PASSAGES_FOR_COMMON_TERMS:

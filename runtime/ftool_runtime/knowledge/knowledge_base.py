@@ -296,6 +296,11 @@ class KnowledgeBase:
         vector: NDArray[np.float32] = np.asarray(
             self._embedder([question], kind="query")[0], dtype=np.float32
         )
+        if vector.shape != (self._meta.dimension,):
+            raise KnowledgeBaseError(
+                f"{self._path}: its vectors have {self._meta.dimension} numbers, and the embedder gave an array "
+                f"{vector.shape} for the question; open it with the embedder that embedded the documents"
+            )
         if not np.isfinite(vector).all():
             raise InputError("the embedder's vector for the question contains nan or infinity")
         return vector

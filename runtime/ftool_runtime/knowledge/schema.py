@@ -98,7 +98,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
 
 
 def _check_statements(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise KnowledgeBaseError if the file has a view or trigger that ftool did not write: it would run in searches."""
+    """Raise KnowledgeBaseError if a search would run SQL in the file that ftool did not write."""
     found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE type IN ('view', 'trigger')")
     for kind, name, sql in found:
         if (kind, name) != ("view", "index_terms") or " ".join(str(sql).split()) != _VIEW:
@@ -106,6 +106,15 @@ def _check_statements(connection: sqlite3.Connection, path: Path) -> None:
                 f"{path} has a {kind} {name!r} that ftool did not write, which could run anything; index the documents "
                 "into a new file"
             )
+    computed = connection.execute(
+        "SELECT it.name, field.name FROM sqlite_master AS it, pragma_table_xinfo(it.name) AS field "
+        "WHERE it.type = 'table' AND field.hidden IN (2, 3)"
+    ).fetchone()
+    if computed is not None:
+        raise KnowledgeBaseError(
+            f"{path} computes the column {computed[1]!r} of {computed[0]!r}, which ftool never does and which could "
+            "take any time and memory; index the documents into a new file"
+        )
 
 
 def _meta(values: Mapping[str, str], path: Path) -> Meta:
