@@ -37,6 +37,7 @@ from ftool_export.precision_plans import PrecisionPlan, precision_plan
 from ftool_export.quantization import check_tables, move_scales, quantize, tidy
 from ftool_export.report import ExportReport
 from ftool_export.settings import ExportSettings
+from ftool_export.teaching import ReplayTexts, begin_teaching, finish_teaching
 from ftool_export.tokenizers.check import check_tokens
 from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
 from ftool_runtime.errors import BundleError
@@ -46,7 +47,12 @@ log = logging.getLogger(__name__)
 
 
 def export(
-    settings: ExportSettings, loaded: LoadedModel, examples: Examples, *, captured: Graphs | None = None
+    settings: ExportSettings,
+    loaded: LoadedModel,
+    examples: Examples,
+    *,
+    captured: Graphs | None = None,
+    replay: ReplayTexts | None = None,
 ) -> ExportReport:
     """Export a checkpoint to a bundle that runs without torch.
 
@@ -58,6 +64,7 @@ def export(
             Without labels accuracy is not measured, and the report says so.
         captured: the checkpoint's fp32 graphs from `capture_source`, if they were already captured for an export in
             another precision; None captures them.
+        replay: training texts whose features a bundle that can be taught keeps; None for other bundles.
 
     Returns:
         The report. Its `bundle` is None if the gate refused the bundle; then nothing was written or replaced.
@@ -67,13 +74,21 @@ def export(
         ExportError: the checkpoint can't be exported with these settings, or a stage of the export failed its check.
         OSError: the bundle can't be written; an existing bundle is unchanged.
     """
+    if settings.teachable != (replay is not None):
+        raise ExportError(
+            "a bundle that can be taught keeps features of training texts: name data to train on"
+        )
     check_place(settings.bundle)
     with writing(settings.bundle, EXPORT):
-        return _export(settings, loaded, examples, captured)
+        return _export(settings, loaded, examples, captured, replay)
 
 
 def _export(
-    settings: ExportSettings, loaded: LoadedModel, examples: Examples, captured: Graphs | None
+    settings: ExportSettings,
+    loaded: LoadedModel,
+    examples: Examples,
+    captured: Graphs | None,
+    replay: ReplayTexts | None,
 ) -> ExportReport:
     plan = precision_plan(settings.precision, settings.device, loaded.family, settings.layout)
     if not examples.inputs:
@@ -83,7 +98,7 @@ def _export(
     source, passes = _prepare(settings, plan, loaded, examples, source)
     manifest = None
     with contextlib.suppress(_RefusedError), new_bundle(settings.bundle) as draft:
-        trials = _Trials(settings, loaded, examples, plan, passes, source, draft)
+        trials = _Trials(settings, loaded, examples, plan, passes, source, draft, replay)
         verdict = _settle(trials)
         if not verdict.passed:
             raise _RefusedError
@@ -154,7 +169,8 @@ def capture_source(loaded: LoadedModel, inputs: Sequence[Any], passes: PassSetti
     Raises:
         ExportError: the network can't be captured, or a stage of the export failed its check.
     """
-    return tidy(capture(loaded, inputs, with_parts=passes.layout == "standard"), passes)
+    found = capture(loaded, inputs, with_parts=passes.layout == "standard", with_features=passes.teachable)
+    return tidy(found, passes)
 
 
 class _RefusedError(Exception):
@@ -172,6 +188,7 @@ class _Trials:
     passes: PassSettings
     source: Graphs
     draft: Draft
+    replay: ReplayTexts | None
     manifest: Manifest = field(init=False)  # of the current draft
     singly: bool = field(init=False)  # whether rows run one at a time
 
@@ -180,6 +197,8 @@ class _Trials:
         if self.settings.layout == "standard":
             self.loaded.write_standard_files(self.draft.folder)
         self.manifest = draft_manifest(self.settings, self.loaded, self.plan, self.source)
+        if self.replay is not None:
+            self.manifest = begin_teaching(self.draft, self.manifest, self.loaded, self.replay)
         self.singly = self.plan.rows_share_scale or self.loaded.reads_padding
 
     def judge(self, left_out: Sequence[str] = (), *, in_fp32: bool = False) -> Verdict:
@@ -280,6 +299,8 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
     settings, loaded, inputs = trials.settings, trials.loaded, trials.examples.inputs
     quantized = trials.plan.quantize_products is not None
     half = trials.plan.half
+    if trials.replay is not None:
+        trials.manifest = finish_teaching(trials.draft, trials.manifest, loaded, trials.replay)
     with judged_model(trials.draft.folder, trials.manifest) as model:
         golden = make_golden(loaded, model, inputs, quantized=quantized, half=half, texts=settings.golden)
         golden.write(trials.draft.folder)

@@ -80,6 +80,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         left_out=frozenset(manifest.precision.left_out),
         embedding_bits=manifest.precision.embedding_bits,
         layout=manifest.layout,
+        teachable=manifest.teaching is not None,
         in_fp32=frozenset(manifest.precision.in_fp32),
         smoothing={name: found for model in stored.values() for name, found in smoothing_of(model).items()},
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},

@@ -25,8 +25,10 @@ class ExportSettings:
         device: the device that the bundle must run on, "cpu" or "cuda".
         layout: "standard" to name files, inputs and outputs as other libraries read them too, "ftool" for graphs that
             only ftool-runtime needs to read.
+        teachable: whether a classifier can be taught on the device; its graph then also gives features.
         golden: the inputs of golden answers: "probes" are ftool's own texts, "data" are inputs from the user's data.
-        passes: settings of the graph passes; `passes.device` and `passes.layout` are replaced by `device` and `layout`.
+        passes: settings of the graph passes; `passes.device`, `passes.layout` and `passes.teachable` are replaced by
+            `device`, `layout` and `teachable`.
     """
 
     bundle: Path
@@ -36,13 +38,17 @@ class ExportSettings:
     allow_drift: bool = False
     device: str = "cpu"
     layout: LayoutName = "ftool"
+    teachable: bool = False
     golden: Literal["probes", "data"] = "probes"
     passes: PassSettings = field(default_factory=PassSettings)
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
             raise ExportError(f"max_drop must be from 0 to 1, got {self.max_drop}")
-        object.__setattr__(self, "passes", replace(self.passes, device=self.device, layout=self.layout))
+        if self.teachable and (self.layout, self.device) != ("ftool", "cpu"):
+            raise ExportError("only bundles for the CPU, in ftool's own layout, can be taught on the device")
+        passes = replace(self.passes, device=self.device, layout=self.layout, teachable=self.teachable)
+        object.__setattr__(self, "passes", passes)
         precision_plan(self.precision, self.device)
 
     @property

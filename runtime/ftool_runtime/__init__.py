@@ -14,6 +14,7 @@ from ftool_runtime.errors import (
     DeviceError,
     FtoolError,
     InputError,
+    LessonError,
     OtherProcessError,
     RuntimeMissingError,
     SignatureError,
@@ -44,6 +45,7 @@ _LATER = {
     "ftool_runtime.models.text_generator": ("TextGenerator",),
     "ftool_runtime.postprocessing.entities": ("Entity",),
     "ftool_runtime.postprocessing.classification": ("Classification", "LabelScore", "Score", "Scores"),
+    "ftool_runtime.teaching.lessons": ("Lesson",),
     "ftool_runtime.tools.bench": ("BenchReport", "GenerationBenchReport", "bench"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
@@ -53,6 +55,7 @@ _ERRORS = (
     DeviceError,
     FtoolError,
     InputError,
+    LessonError,
     OtherProcessError,
     RuntimeMissingError,
     SignatureError,

@@ -13,6 +13,7 @@ from ftool_runtime.errors import ClosedError as ClosedError
 from ftool_runtime.errors import DeviceError as DeviceError
 from ftool_runtime.errors import FtoolError as FtoolError
 from ftool_runtime.errors import InputError as InputError
+from ftool_runtime.errors import LessonError as LessonError
 from ftool_runtime.errors import OtherProcessError as OtherProcessError
 from ftool_runtime.errors import RuntimeMissingError as RuntimeMissingError
 from ftool_runtime.errors import SignatureError as SignatureError
@@ -38,6 +39,7 @@ from ftool_runtime.postprocessing.classification import LabelScore as LabelScore
 from ftool_runtime.postprocessing.classification import Score as Score
 from ftool_runtime.postprocessing.classification import Scores as Scores
 from ftool_runtime.postprocessing.entities import Entity as Entity
+from ftool_runtime.teaching.lessons import Lesson as Lesson
 from ftool_runtime.tools.bench import BenchReport as BenchReport
 from ftool_runtime.tools.bench import GenerationBenchReport as GenerationBenchReport
 from ftool_runtime.tools.bench import bench as bench

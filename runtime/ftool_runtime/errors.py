@@ -57,6 +57,10 @@ def _input_error(message: str, row: int | None) -> InputError:
     return InputError(message, row=row)
 
 
+class LessonError(FtoolError):
+    """Raised if a model can't learn a lesson, or would forget too much by it; it then stays as it was."""
+
+
 class RuntimeMissingError(FtoolError):
     """Raised if a required package, such as onnxruntime, is not installed or can't be loaded."""
 

@@ -97,8 +97,8 @@ def adapt(folder: Path, text: str, labels: Sequence[str], *, max_drop: float = 0
     read, or a folder in which another process trains or adapts.
     """
     recipe = Recipe.read(ModelFolder(folder).recipe)
-    if not recipe.row.teachable:
-        fitting = listed(tuple(name for name in task_names() if find_task(name).teachable))
+    if not recipe.row.adaptable:
+        fitting = listed(tuple(name for name in task_names() if find_task(name).adaptable))
         raise InputError(
             f"one example can only be taught to models for {fitting}; the task of this model is {recipe.task}"
         )

@@ -34,7 +34,8 @@ def export_folder(folder: Path, recipe: Recipe) -> ExportReport:
     model = ModelFolder(folder)
     settings = export_settings(recipe.export, model.bundle, folder.resolve().name)
     loaded = recipe.row.load(model.require_run())
-    return export(settings, loaded, examples_for(recipe, loaded, "validation"))
+    replay = _replay(recipe, loaded, None) if settings.teachable else None
+    return export(settings, loaded, examples_for(recipe, loaded, "validation"), replay=replay)
 
 
 def export_any(
@@ -74,7 +75,14 @@ def export_any(
             f"{precision} measures activations on your texts, and would cut off those that ftool's own do not reach: "
             "name data with --data, or use --precision int8-rows"
         )
-    return export(settings, named_base(loaded, base), examples)
+    replay = None
+    if settings.teachable:
+        if data is None:
+            raise InputError(
+                "--teachable keeps features of training texts: name the training data with --data"
+            )
+        replay = _replay(Recipe(task=row.name, data=data), loaded, data)
+    return export(settings, named_base(loaded, base), examples, replay=replay)
 
 
 def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> ExportSettings:
@@ -92,6 +100,7 @@ def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> Exp
         allow_drift=wanted.allow_drift,
         device=wanted.device,
         layout=wanted.layout,
+        teachable=wanted.teachable,
         golden=wanted.golden,
         passes=PassSettings(embedding_bits=wanted.embedding_bits),
     )
@@ -199,6 +208,13 @@ def examples_for(recipe: Recipe, loaded: Any, split: str, data: DataSettings | N
     """
     fitted = _fitted(recipe, loaded, _read_split(recipe, loaded, split, data), split)
     return recipe.row.examples(loaded, fitted, recipe)
+
+
+def _replay(recipe: Recipe, loaded: Any, data: DataSettings | None) -> Any:
+    """Return the training texts whose features a bundle that can be taught keeps."""
+    if recipe.row.replay is None:
+        raise InputError(f"--teachable is for classifiers, not for {recipe.row.name}")
+    return recipe.row.replay(loaded, _read_split(recipe, loaded, "train", data))
 
 
 def _read_split(recipe: Recipe, loaded: Any, name: str, data: DataSettings | None) -> Split[Any]:

@@ -26,6 +26,11 @@ def disclosed(manifest: Manifest) -> list[str]:
         ),
         (golden.get("inputs") == "data", f"{golden.get('examples')} texts of the data, in golden.json"),
         (
+            manifest.teaching is not None,
+            f"features of {manifest.teaching.rows if manifest.teaching else 0} training texts, in replay.bin, from "
+            "which much of a text can be guessed",
+        ),
+        (
             manifest.base.startswith(_LEARNT_FROM_DATA),
             "the words of the training texts, in tokenizer.json, which was learnt from them",
         ),

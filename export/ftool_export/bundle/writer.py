@@ -55,6 +55,11 @@ class Draft:
         for name, model in models.items():
             write_model(model, self.folder, GRAPH_FILES[name], weights.get(name))
 
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write the file `name`, replacing one that was written before. Raises OSError."""
+        (self.folder / name).write_bytes(content)
+        self._records.pop(name, None)
+
     def add_to_config(self, name: str, value: Any) -> None:
         """Set a field of config.json, which is in the draft already. Raises OSError."""
         path = self.folder / _CONFIG_FILE

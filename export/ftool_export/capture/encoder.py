@@ -40,7 +40,7 @@ def graph_inputs(loaded: LoadedEncoder, rows: Sequence[Tokens]) -> tuple[str, ..
 
 
 def capture_encoder(
-    network: EncoderNetwork, input_names: Sequence[str], vocabulary: int, with_parts: bool = False
+    network: EncoderNetwork, input_names: Sequence[str], vocabulary: int, parts: Sequence[str] = ()
 ) -> Captured:
     """Capture `network`, which must be in evaluation mode, as the graph "model"; the network is not changed.
 
@@ -51,7 +51,7 @@ def capture_encoder(
         network: a module with forward(input_ids, attention_mask, token_type_ids=None) -> logits.
         input_names: the names of the graph's inputs: the first two, or all three, arguments of `forward`.
         vocabulary: the number of token ids; the trace uses random ids below this number.
-        with_parts: whether the graph's outputs after "logits" are the network's `parts`, by their names.
+        parts: the names of the network's `parts`, if these are the graph's outputs after "logits".
 
     Raises:
         ExportError: the network is in training mode, or PyTorch's exporter can't capture the network.
@@ -66,7 +66,7 @@ def capture_encoder(
     signature = Signature()
     for name in input_names:
         signature.add(name, examples[name], {0: BATCH, 1: SEQUENCE})
-    outputs = [OUTPUT, *network.part_names] if with_parts else [OUTPUT]
+    outputs = [OUTPUT, *parts]
     giving = _giving_parts(network) if len(outputs) > 1 else nullcontext()
     with attention_at_the_source(network) as emitted, _without_cache(network), giving:
         model, contract = signature.trace(network, outputs)

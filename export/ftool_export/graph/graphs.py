@@ -19,6 +19,7 @@ from ftool_export.examples.base import spread
 from ftool_export.graph.generator_probes import make_generation_probes
 from ftool_export.graph.guards import check_answers, check_structure
 from ftool_export.graph.probes import EncoderProbe, Probe, make_probes
+from ftool_runtime.bundle.contracts import FEATURES_OUTPUT
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,9 @@ class Graphs:
         return replace(self, difference=check_answers(stage, self.models, self.probes, quantized=quantized))
 
 
-def capture(loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool = False) -> Graphs:
+def capture(
+    loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool = False, with_features: bool = False
+) -> Graphs:
     """Capture a checkpoint's network as fp32 graphs that give torch's answers; the checkpoint is not changed.
 
     Args:
@@ -107,6 +110,7 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool
         inputs: for encoders, at least one input of the task.
         with_parts: whether an encoder's graph also gives the parts of its outputs: see
             `EncoderNetwork.part_names`. That of an encoder-decoder gives its last hidden state.
+        with_features: whether a classifier's graph also gives the input of its head.
 
     Raises:
         ExportError: the network can't be captured, or the graphs' outputs differ from torch's.
@@ -127,7 +131,8 @@ def capture(loaded: LoadedModel, inputs: Sequence[Any] = (), *, with_parts: bool
                 f"{loaded.config.model_type}: its network in transformers can't run inputs of all lengths up to "
                 f"{loaded.max_length} tokens ({error}), so ftool can't export it; choose another architecture"
             ) from error
-        captured = capture_encoder(loaded.model, names, loaded.known_ids, with_parts)
+        parts = (FEATURES_OUTPUT,) if with_features else loaded.model.part_names if with_parts else ()
+        captured = capture_encoder(loaded.model, names, loaded.known_ids, parts)
         _check_attention(captured, loaded)
     graphs = Graphs(
         loaded=loaded,

@@ -81,6 +81,17 @@ class SequenceClassifier(EncoderNetwork):
         vectors = pool(hidden, attention_mask, self.pooling)
         return F.normalize(vectors, p=2.0, dim=1) if self.normalize else vectors
 
+    def parts(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Return the inputs of the head, float32 (batch, hidden)."""
+        return (self.features(input_ids, attention_mask, token_type_ids),)
+
+    def combine(self, parts: Sequence[Tensor], attention_mask: Tensor) -> Tensor:  # noqa: ARG002 (every network's)
+        """Return the logits that the head gives for its inputs."""
+        logits: Tensor = self.head(parts[0])
+        return logits
+
     def _features_of_own_head(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
     ) -> Tensor:

@@ -36,6 +36,9 @@ class PassSettings:
     embedding_bits: int = 8  # of a number in embedding tables that are quantised: 8, or 4
     pooled_token: bool = True  # whether the last layer is computed only for the token that is pooled
     layout: LayoutName = "ftool"  # "standard": the graph keeps its mask, and gives what other libraries read
+    teachable: bool = (
+        False  # whether the graph also gives the input of the head, so that the head can be taught
+    )
     # By the name of a weight, by which powers of two the channels that its product reads are divided, int8 (channels,).
     moved: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: MappingProxyType({}))
     # By the name of each weight that is smoothed, the multiplier of each input channel, float32 (inputs,).

@@ -14,6 +14,7 @@ CACHES: Final = ("in_place", "joined")
 AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
 POOLINGS: Final = ("mean", "cls", "last")
 SIMILARITIES: Final = ("cosine", "dot")
+FEATURES_OUTPUT: Final = "features"  # with `teaching`: the input of the graph's last linear layer
 LARGEST_WHOLE: Final = 2**31 - 1  # of lengths and token ids
 LONGEST_PROMPT: Final = 2**16  # characters of a text before every input; real ones have at most some hundreds
 
@@ -187,6 +188,23 @@ class EmbeddingContract:
             check_prompt(f"embedding.prompts.{kind}", prompt)
         check_names("embedding.pooling", (self.pooling,), POOLINGS)
         check_names("embedding.similarity", (self.similarity,), SIMILARITIES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeachingContract:
+    """Describes what a classifier's bundle holds for lessons on the device.
+
+    Attributes:
+        features: the width of the graph's output "features", the input of its last linear layer.
+        rows: the number of training texts whose features are in `replay.bin`.
+    """
+
+    features: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        check_whole("teaching.features", self.features, 1)
+        check_whole("teaching.rows", self.rows, 1)
 
 
 def check_whole(where: str, value: int | None, least: int) -> None:

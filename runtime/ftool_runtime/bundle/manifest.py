@@ -19,6 +19,7 @@ from ftool_runtime.bundle.contracts import (
     InputContract,
     Languages,
     QuestionContract,
+    TeachingContract,
     check_names,
     check_whole,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Manifest",
     "Precision",
     "QuestionContract",
+    "TeachingContract",
     "TrainingData",
 ]
 
@@ -126,6 +128,7 @@ class Manifest:
     questions: QuestionContract | None = None  # only for question-answering
     entities: EntityContract | None = None  # only for token-classification
     embedding: EmbeddingContract | None = None  # only for feature-extraction
+    teaching: TeachingContract | None = None  # only for classifiers that can be taught on the device
     pairs: bool = False  # whether an input is a pair of texts
     regression: bool = False  # whether the answer is a number, or several, whose names are then in `labels`
     multi_label: bool = False
@@ -151,6 +154,8 @@ class Manifest:
             _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
+        if self.teaching is not None and (self.task != "text-classification" or self.regression):
+            raise BundleError("teaching belongs to models that give labels to texts")
         check_names("attention", (self.attention,), ATTENTIONS)
         check_names("layout", (self.layout,), LAYOUTS)
         check_whole("widest_activation", self.widest_activation, 1)

@@ -12,6 +12,7 @@ GENERATION_CONFIG_FILE = "generation_config.json"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.json"
+REPLAY_FILE = "replay.bin"  # only in classifiers that can be taught
 SIGNATURE_FILE = "ftool.sig"  # beside the manifest, which can't list it
 
 _FORBIDDEN = frozenset("\\:")  # on Windows these mark separators, and drives or data streams

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.bundle.contracts import FEATURES_OUTPUT
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.errors import InputError
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import (
     Classification,
@@ -20,16 +22,22 @@ from ftool_runtime.postprocessing.classification import (
     resolve_none_below,
     resolve_thresholds,
 )
-from ftool_runtime.session.encoder_engine import EncoderEngine
+from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
+from ftool_runtime.teaching import MAX_LOSS_RISE
+from ftool_runtime.teaching.head import Head
 from ftool_runtime.text.encode import Tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from ftool_runtime.teaching.learner import Learner
+    from ftool_runtime.teaching.lessons import Lesson
+
 
 class _Options(NamedTuple):
     top_k: int | None
     limits: NDArray[np.float64] | None  # multi-label: the threshold of each label, (labels,)
+    head: Head
     none_below: float | None  # single-label: the probability below which no label applies
 
 
@@ -46,8 +54,9 @@ class TextClassifier(TextModel[Classification]):
     def __init__(self, folder: Path, engine: EncoderEngine, tokenizer: "Tokenizer") -> None:
         """Make a model from `engine`, which runs the bundle in `folder`, and the bundle's tokenizer."""
         super().__init__(folder, engine, tokenizer)
-        self._thresholds = engine.manifest.thresholds
-        self.labels = engine.manifest.labels
+        manifest = engine.manifest
+        self._learner = _learner(folder, manifest) if manifest.teaching is not None else None
+        self._untaught = Head(manifest.labels, len(manifest.labels), manifest.thresholds)
         self.multi_label = engine.manifest.multi_label
         self.none_below = engine.manifest.none_below  # what training has fitted; None if nothing
 
@@ -58,8 +67,28 @@ class TextClassifier(TextModel[Classification]):
 
     @classmethod
     def width(cls, manifest: Manifest) -> int:
-        """Return the number of outputs for each row: one logit for each label."""
-        return len(manifest.labels)
+        """Return the number of outputs for each row: one logit for each label, and features for lessons."""
+        return len(manifest.labels) + (manifest.teaching.features if manifest.teaching else 0)
+
+    @classmethod
+    def also(cls, manifest: Manifest) -> tuple[str, ...]:
+        """Return the names of further outputs: "features" of models that can be taught."""
+        return (FEATURES_OUTPUT,) if manifest.teaching else ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's labels: the bundle's, and then those that it was taught."""
+        return self._head.labels
+
+    @property
+    def teachable(self) -> bool:
+        """Whether `teach` works: whether the bundle was exported with `--teachable`."""
+        return self._learner is not None
+
+    @property
+    def lessons(self) -> "tuple[Lesson, ...]":
+        """What the model was taught, in order."""
+        return self._learner.history if self._learner else ()
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is Iterable[str] too, and the first overload wins
@@ -115,6 +144,47 @@ class TextClassifier(TextModel[Classification]):
             texts, text_pair, self._settle(top_k=top_k, thresholds=thresholds, none_below=none_below)
         )
 
+    def open_lessons(self, path: Path | str) -> None:
+        """Take the lessons in the file at `path`, which need not exist yet, and keep later lessons there.
+
+        The bundle itself is not changed, and can be read-only. Several processes can teach with one file: none loses
+        another's lessons, and each sees the others' with its own next lesson.
+
+        Raises InputError if the bundle can't be taught, this model has lessons already, or the file is damaged, not one
+        of lessons, or of another bundle.
+        """
+        self._require_learner().open(Path(path))
+
+    def teach(self, text: TextInput, label: str, *, max_loss_rise: float = MAX_LOSS_RISE) -> "Lesson":
+        """Teach the model that a text has a label, which may be new, and return what came of it.
+
+        Only the label's logit changes, for every text; all other logits stay as they are. Without `open_lessons`, the
+        model knows its lessons until it is closed.
+
+        Args:
+            text: one input, as for a call.
+            label: one of the model's labels, or a new one. Multi-label models learn that it applies besides others.
+            max_loss_rise: the most by which all lessons together may raise the mean cross-entropy of the bundle's
+                replay (features of some of its training texts), in nats.
+
+        Raises:
+            LessonError: the label can't be learnt, or only by forgetting too much; the model stays as it was.
+            InputError: the bundle can't be taught, the text or label is none, or the text was taught before.
+        """
+        learner = self._require_learner()
+        return learner.teach(np.asarray(self.graph_outputs([text]))[0], label, max_loss_rise)
+
+    def undo(self) -> "Lesson":
+        """Take back the latest lesson, and return it; answers are then what they were before it, bit by bit.
+
+        Raises InputError if there is none.
+        """
+        return self._require_learner().undo()
+
+    def reset(self) -> None:
+        """Take back all lessons. Raises InputError if the bundle can't be taught."""
+        self._require_learner().reset()
+
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
         """Return the logits, float32 (texts, labels), before softmax or sigmoid. Raises the errors of a call."""
         return np.asarray(self.outputs(texts))
@@ -127,9 +197,24 @@ class TextClassifier(TextModel[Classification]):
         none_below: NoneBelow | None = None,
     ) -> _Options:
         check_options(top_k, thresholds, self.multi_label)
-        known = resolve_thresholds(thresholds, self.labels, self._thresholds) if self.multi_label else None
+        head = self._head
+        known = resolve_thresholds(thresholds, head.labels, head.thresholds) if self.multi_label else None
         limit = resolve_none_below(none_below, self.none_below, multi_label=self.multi_label)
-        return _Options(top_k, known, limit)
+        return _Options(top_k, known, head, limit)
+
+    @property
+    def _head(self) -> Head:
+        return self._learner.head if self._learner else self._untaught
+
+    def _require_learner(self) -> "Learner":
+        if self._learner is None:
+            raise InputError(
+                f"{self._folder} was not exported to be taught; export it with `ftool export --teachable`"
+            )
+        return self._learner
+
+    def _finished(self, outputs: Outputs, options: _Options) -> Outputs:
+        return options.head.logits(outputs) if self._learner else outputs
 
     def _decode(
         self, given: TextInput, encoded: Tokens, outputs: NDArray[np.float32], options: _Options
@@ -143,13 +228,13 @@ class TextClassifier(TextModel[Classification]):
         outputs: Iterable[NDArray[np.float32]],
         options: _Options,
     ) -> list[Classification]:
-        logits = np.asarray(outputs, dtype=np.float32).reshape(-1, len(self.labels))
+        logits = np.asarray(outputs, dtype=np.float32).reshape(-1, len(options.head.labels))
         scores = probabilities(logits, multi_label=self.multi_label)  # of all rows at once, which costs less
         return [
             classification(
                 row,
                 probability,
-                self.labels,
+                options.head.labels,
                 options.limits,
                 options.top_k,
                 truncated=tokens.truncated,
@@ -158,3 +243,9 @@ class TextClassifier(TextModel[Classification]):
             )
             for row, probability, tokens, given in zip(logits, scores, encoded, inputs, strict=True)
         ]
+
+
+def _learner(folder: Path, manifest: Manifest) -> "Learner":
+    from ftool_runtime.teaching.learner import Learner  # not needed by other bundles
+
+    return Learner(folder, manifest)

@@ -51,7 +51,9 @@ class EncoderModel(Model[In, Out]):
         import_onnxruntime()
         # onnxruntime loads a graph without holding Python's lock, so the tokenizer is read meanwhile.
         tokenizer = Background(lambda: read_tokenizer(folder / TOKENIZER_FILE))
-        engine = EncoderEngine(folder, manifest, settings, width=width, per_token=cls.per_token)
+        engine = EncoderEngine(
+            folder, manifest, settings, width=width, per_token=cls.per_token, also=cls.also(manifest)
+        )
         return cls(folder, engine, tokenizer.result())
 
     @classmethod
@@ -62,11 +64,24 @@ class EncoderModel(Model[In, Out]):
         Raises BundleError if the manifest lacks this information.
         """
 
+    @classmethod
+    def also(cls, _: Manifest, /) -> tuple[str, ...]:
+        """Return the names of outputs that the graph gives besides the manifest's; `width` counts their numbers too."""
+        return ()
+
     def outputs(self, inputs: Iterable[In]) -> Outputs:
         """Return the graph's outputs for every row of `inputs`, in order. Raises the errors of a call.
 
         Returns:
             float32 (rows, width), or, if `per_token`, a list of float32 arrays (tokens, width).
+        """
+        settled = self._settle()
+        return self._finished(self._graph_outputs(self._encode_all(self._listed(inputs), settled)), settled)
+
+    def graph_outputs(self, inputs: Iterable[In]) -> Outputs:
+        """Return what the graph itself gives for every row of `inputs`, in order. Raises the errors of a call.
+
+        In a classifier that can be taught these are the logits of the bundle's labels, and then the features.
         """
         return self._graph_outputs(self._encode_all(self._listed(inputs), self._settle()))
 
@@ -77,7 +92,7 @@ class EncoderModel(Model[In, Out]):
         """
         if "token_type_ids" not in self._engine.manifest.input.names:
             rows = [row._replace(type_ids=None) for row in rows]
-        return self._engine.outputs(rows)
+        return self._finished(self._engine.outputs(rows), self._settle())
 
     def answers(self, inputs: Iterable[In], outputs: Outputs, **options: Any) -> list[Out]:
         """Return the answers of a call with `options`, made from the graph's `outputs` for all rows of `inputs`.
@@ -89,8 +104,12 @@ class EncoderModel(Model[In, Out]):
         encoded = self._encode_all(given, settled)
         return self._decode_all(given, encoded, self._by_input(encoded, outputs), settled)
 
-    def _run(self, encoded: Sequence[Any], first_row: int, _: Any) -> Iterable[Any]:
-        return self._by_input(encoded, self._graph_outputs(encoded, first_row))
+    def _run(self, encoded: Sequence[Any], first_row: int, options: Any) -> Iterable[Any]:
+        return self._by_input(encoded, self._finished(self._graph_outputs(encoded, first_row), options))
+
+    def _finished(self, outputs: Outputs, _: Any, /) -> Outputs:
+        """Return the outputs of a call with these options, from the graph's."""
+        return outputs
 
     def _graph_outputs(self, encoded: Sequence[Any], first_row: int = 0) -> Outputs:
         """Return the graph's outputs for every row of encoded inputs. Raises BundleError if one is not finite."""

@@ -51,6 +51,7 @@ class EncoderEngine:
         *,
         width: int,
         per_token: bool = False,
+        also: tuple[str, ...] = (),
     ) -> None:
         """Load the bundle in `folder`.
 
@@ -60,11 +61,13 @@ class EncoderEngine:
             settings: device, threads and profile.
             width: the number of the graph's outputs for each row, or for each token.
             per_token: whether the graph has outputs for each token rather than for each row.
+            also: outputs whose numbers follow those of the manifest's output; `width` counts them too.
 
         Raises the errors of OnnxSession, and BundleError if the graph's inputs or outputs differ from the manifest's.
         """
         self.manifest = manifest
         self._width, self._per_token = width, per_token
+        self._names = (manifest.output, *also)
         self._model_path = path_inside(folder.absolute(), MODEL_FILE)
         session = self._open(settings)
         self._guard = ForkGuard(session)
@@ -103,13 +106,15 @@ class EncoderEngine:
 
     def _open(self, settings: SessionSettings) -> OnnxSession:
         session = OnnxSession(self._model_path, settings, self.manifest.precision.devices)
-        contract, output = self.manifest.input, self.manifest.output
-        if set(session.input_names) != set(contract.names) or output not in session.output_names:
+        contract = self.manifest.input
+        if set(session.input_names) != set(contract.names) or not {*self._names}.issubset(
+            session.output_names
+        ):
             raise BundleError(
                 f"{self._model_path} has the inputs {list(session.input_names)} and the outputs "
-                f"{list(session.output_names)}; the manifest says {list(contract.names)} and {output!r}"
+                f"{list(session.output_names)}; the manifest says {list(contract.names)} and {list(self._names)}"
             )
-        session.check_types(self._model_path, contract.names, (output,))
+        session.check_types(self._model_path, contract.names, self._names)
         if "attention_mask" not in contract.names and not self.manifest.precision.rows_share_scale:
             raise BundleError(
                 f"{self._model_path} takes no attention mask, so its rows must run singly; export it again"
@@ -118,7 +123,7 @@ class EncoderEngine:
 
     def _run(self, session: OnnxSession, rows: Sequence[Tokens]) -> Outputs:
         feeds = pad(rows, self.manifest.input)
-        values = session.run(self.manifest.output, feeds)
+        values = self._joined(session.run_all(self._names, feeds))
         leading = feeds["input_ids"].shape if self._per_token else (len(rows),)
         if values.shape != (*leading, self._width):
             raise BundleError(
@@ -127,6 +132,16 @@ class EncoderEngine:
         if not self._per_token:
             return values
         return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
+
+    def _joined(self, found: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the graph's outputs for some rows as one array."""
+        if len(found) == 1:
+            return found[0]
+        if len({values.shape[:-1] for values in found}) > 1:
+            raise BundleError(
+                f"the graph gave arrays {[values.shape for values in found]} for the same rows; export the bundle again"
+            )
+        return np.concatenate(found, axis=-1)
 
     def _in_order(self, rows: Sequence[Tokens], found: Iterator[tuple[int, NDArray[np.float32]]]) -> Outputs:
         """Return the outputs in the order of `rows`; `found` yields pairs of a row's index and its output."""

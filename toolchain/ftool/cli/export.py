@@ -106,6 +106,13 @@ if TYPE_CHECKING:
     "and onnxruntime-genai can read the bundle too, in batches; see docs/ecosystem.md.",
 )
 @click.option(
+    "--teachable",
+    is_flag=True,
+    default=None,
+    help="Let apps teach the classifier new examples and labels on the device; the bundle then keeps features of some "
+    "training texts (docs/teaching.md).",
+)
+@click.option(
     "--golden",
     type=click.Choice(["probes", "data"]),
     help="The texts in golden.json, which verify runs: ftool's own (probes), or up to 16 of your data (data).",

@@ -312,6 +312,11 @@ class ExportRecipe:
     layout: Annotated[
         LayoutName, "ftool; or standard: other libraries read the bundle too (docs/ecosystem.md)"
     ] = "ftool"
+    teachable: Annotated[
+        bool,
+        "whether apps can teach the classifier on the device; the bundle then keeps features of training texts",
+        SOME_TASKS,
+    ] = False
     golden: Annotated[
         Literal["probes", "data"], "the texts that ship in golden.json: ftool's own, or some of your data"
     ] = "probes"
@@ -319,6 +324,8 @@ class ExportRecipe:
     def __post_init__(self) -> None:
         require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
         require(self.embedding_bits in EMBEDDING_BITS, "export.embedding_bits", "8 or 4", self.embedding_bits)
+        if self.teachable and self.precision == AUTO:
+            raise RecipeError("export.teachable needs one precision: name the one that auto has chosen")
         require(0.5 <= self.confidence < 1, "export.confidence", "at least 0.5 and below 1", self.confidence)
         for name in ("max_latency", "max_size"):
             limit = getattr(self, name)

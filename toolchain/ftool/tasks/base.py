@@ -114,7 +114,9 @@ class Task:
         timed: (split, bundle) -> the inputs that `ftool bench` times.
         texts_per_round: the number of inputs that `ftool bench` times in a round.
         throughput_texts: the most inputs in one call when `ftool bench` measures throughput.
-        teachable: whether `ftool adapt` can teach a trained model one example.
+        adaptable: whether `ftool adapt` can teach a trained model one example.
+        replay: (loaded, training split) -> `ReplayTexts` for a bundle that can be taught on the device; None if the
+            task's can't.
         suites: the names of the bias suites that can measure the task's models.
     """
 
@@ -157,7 +159,8 @@ class Task:
     timed: Callable[[Split[Any], Path], Sequence[Any]] = split_inputs
     texts_per_round: int = 20
     throughput_texts: int = 64
-    teachable: bool = False
+    adaptable: bool = False
+    replay: Callable[[Any, Split[Any]], Any] | None = None
     suites: tuple[str, ...] = ()
 
     def uses(self, path: str) -> bool:

@@ -14,6 +14,7 @@ from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import DISTILLATION, Task, count_cut
 from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setfit
+from ftool.tasks.replay import replay_texts
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline
@@ -368,6 +369,7 @@ TASK = Task(
             "train.class_weights",
             "train.metric",
             "train.thresholds",
+            "export.teachable",
         }
     )
     | DISTILLATION,
@@ -405,6 +407,7 @@ TASK = Task(
     samples=_samples,
     texts_per_round=200,
     throughput_texts=10_000,
-    teachable=True,
+    adaptable=True,
+    replay=replay_texts,
     suites=("hatecheck", "bbq"),
 )
