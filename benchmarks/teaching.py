@@ -11,11 +11,14 @@ import csv
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 import ftool_runtime as ft
 
@@ -61,54 +64,87 @@ def accuracy(model: ft.TextClassifier, rows: Rows) -> float:
     return mean(answer.label == label for answer, (_, label) in zip(answers, rows, strict=True))
 
 
-def teach(
-    bundle: Path, data: Path, order: int
-) -> tuple[Mapping[int, tuple[float, float]], list[float], int, float]:
-    """Teach one model; return accuracies on old and new labels by round, times in ms, refusals, and the loss's rise."""
+@dataclass
+class Run:
+    """What one order of lessons gave; accuracies are of old and new labels, by the examples of each new label."""
+
+    taught: dict[int, tuple[float, float]]
+    retrained: dict[int, tuple[float, float]]
+    times: list[float]  # of lessons, in milliseconds
+    refused: int = 0
+    loss_rise: float = 0.0
+
+
+def run(bundle: Path, data: Path, order: int) -> Run:
+    """Teach one model, and retrain its head from all examples for comparison."""
     train, test = read(data / "train.csv"), read(data / "test.csv")
     with ft.TextClassifier.load(bundle, threads=1) as model:
         known = set(model.labels)
-        old, new = [[row for row in test if (row[1] in known) is kept] for kept in (True, False)]
-        found, times, refused = {0: (accuracy(model, old), 0.0)}, [], 0
+        old, new = ([row for row in test if (row[1] in known) is kept] for kept in (True, False))
+        seen = [row for row in train if row[1] in known]
+        features = partial(features_of, model, len(known))
+        tests = features(old), features(new)
+        found, before = Run({0: (accuracy(model, old), accuracy(model, new))}, {}, []), features(seen)
         for number, texts in lessons([row for row in train if row[1] not in known], order):
             for text, label in texts:
                 start = time.perf_counter()
                 try:
                     model.teach(text, label)
                 except ft.LessonError:
-                    refused += 1
-                times.append(1000 * (time.perf_counter() - start))
+                    found.refused += 1
+                found.times.append(1000 * (time.perf_counter() - start))
+            seen, before = [*seen, *texts], np.vstack([before, features(texts)])
             if number in ROUNDS:
-                found[number] = accuracy(model, old), accuracy(model, new)
-        return found, times, refused, model.lessons[-1].loss_rise
+                found.taught[number] = accuracy(model, old), accuracy(model, new)
+                head = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
+                head.fit(before, [label for _, label in seen])
+                scores = (
+                    head.score(each, [label for _, label in rows])
+                    for each, rows in zip(tests, (old, new), strict=True)
+                )
+                found.retrained[number] = next(scores), next(scores)
+        found.loss_rise = model.lessons[-1].loss_rise
+        return found
+
+
+def features_of(model: ft.TextClassifier, labels: int, rows: Rows) -> np.ndarray:
+    """Return the bundle's features of texts, float32 (rows, features)."""
+    return np.asarray(model.graph_outputs([text for text, _ in rows]))[:, labels:]
+
+
+def table(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield the lines of a table in Markdown: means, with the lowest and highest order in brackets."""
+    yield "| examples of each new label | taught: old labels | new labels | head retrained: old labels | new labels |"
+    yield "|---|---|---|---|---|"
+    for number in (0, *ROUNDS):
+        cells = [str(number)]
+        for results in ([run.taught for run in runs], [run.retrained for run in runs]):
+            for place in (0, 1):
+                found = [result[number][place] for result in results if number in result]
+                cells.append(f"{mean(found):.4f} ({min(found):.4f} to {max(found):.4f})" if found else "")
+        yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table, or write a data set without some labels."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", type=Path, help="the bundle, or with --leave-out the folder to write")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--orders", type=int, default=5, help="orders of lessons, each with other texts")
-    parser.add_argument(
-        "--leave-out", type=int, metavar="N", help="write --data without N labels into the folder"
-    )
+    parser.add_argument("--leave-out", type=int, metavar="N", help="write --data without N labels")
     chosen = parser.parse_args()
     if chosen.leave_out:
         leave_out(chosen.data, chosen.leave_out, chosen.bundle)
         return
-    runs = [teach(chosen.bundle, chosen.data, order) for order in range(chosen.orders)]
-    print("| examples of each new label | accuracy on old labels | accuracy on new labels |\n|---|---|---|")
-    for number in (0, *ROUNDS):
-        old, new = (np.array([run[0][number][place] for run in runs]) for place in (0, 1))
-        print(
-            f"| {number} | {old.mean():.4f} ({old.min():.4f} to {old.max():.4f}) | {new.mean():.4f} ({new.min():.4f} to {new.max():.4f}) |"
-        )
-    times = [one for run in runs for one in run[1]]
+    runs = [run(chosen.bundle, chosen.data, order) for order in range(chosen.orders)]
+    print("\n".join(table(runs)))
+    times = [one for each in runs for one in each.times]
     print(
         f"\n{len(times)} lessons: median {median(times):.1f} ms, 99% below {np.quantile(times, 0.99):.1f} ms; "
-        f"{sum(run[2] for run in runs)} refused; the replay's loss rose by {mean(run[3] for run in runs):.4f}"
+        f"{sum(each.refused for each in runs)} refused; the replay's loss rose by "
+        f"{mean(each.loss_rise for each in runs):.4f}"
     )
 
 

@@ -174,6 +174,10 @@ class TextClassifier(TextModel[Classification]):
         learner = self._require_learner()
         return learner.teach(np.asarray(self.graph_outputs([text]))[0], label, max_loss_rise)
 
+    def lessons_known(self) -> list[bool]:
+        """Return, for each of `lessons`, whether its text gets the label now; later lessons may have changed that."""
+        return self._learner.known() if self._learner else []
+
     def undo(self) -> "Lesson":
         """Take back the latest lesson, and return it; answers are then what they were before it, bit by bit.
 

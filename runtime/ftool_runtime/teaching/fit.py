@@ -14,6 +14,7 @@ Vector = NDArray[np.float64]
 _STEPS: Final = 60
 _MEMORY: Final = 10
 _ENOUGH: Final = 1e-7  # relative decrease of the loss at which fitting ends
+_NOTHING: Final = -1e9
 _SMALLEST_STEP: Final = 1e-8
 
 
@@ -69,12 +70,11 @@ def fit_row(examples: Examples, start: Vector, ridge: float) -> Vector:
 
 
 def log_sum_exp(logits: NDArray[np.float64]) -> Vector:
-    """Return the logarithm of the sum of exponentials over the last axis; -inf if that axis is empty."""
-    largest = logits.max(axis=-1, initial=-np.inf)
+    """Return the logarithm of the sum of exponentials over the last axis; a number near -1e9 if that axis is empty."""
     if logits.shape[-1] == 0:
-        return largest
-    total: Vector = largest + np.log(np.exp(logits - largest[..., None]).sum(axis=-1))
-    return total
+        return np.full(logits.shape[:-1], _NOTHING)
+    largest = logits.max(axis=-1)
+    return np.asarray(largest + np.log(np.exp(logits - largest[..., None]).sum(axis=-1)))
 
 
 def _loss(examples: Examples, row: Vector, ridge: float) -> tuple[float, Vector]:

@@ -64,6 +64,11 @@ class Learner:
 
         return self._change(more).history[-1]
 
+    def known(self) -> list[bool]:
+        """Return, for each lesson, whether the model gives its text the label now, as later lessons have left it."""
+        with self._lock:
+            return self._teacher.known(self._lessons)
+
     def undo(self) -> Lesson:
         """Take back the latest lesson, and return it. Raises InputError if there is none."""
         undone: list[Lesson] = []

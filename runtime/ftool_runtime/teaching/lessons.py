@@ -53,6 +53,10 @@ class Lesson:
     loss_rise: float
     taught: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the lesson as JSON values."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Lessons:
@@ -101,8 +105,13 @@ class Lessons:
 
     def first(self, count: int) -> Self:
         """Return the first `count` lessons."""
-        arrays = (array[:count] for array in (self.features, self.logits, self.rows))
-        return type(self)(self.bundle, self.history[:count], *arrays)
+        return type(self)(
+            self.bundle,
+            self.history[:count],
+            self.features[:count],
+            self.logits[:count],
+            self.rows[:count],
+        )
 
     @classmethod
     def read(cls, path: Path, bundle: str, shape: Shape) -> Self | None:
@@ -137,7 +146,7 @@ class Lessons:
         """Replace the file at `path`, whole or not at all. Raises OSError."""
         import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
-        values = {"bundle": self.bundle, "lessons": [asdict(one) for one in self.history]}
+        values = {"bundle": self.bundle, "lessons": [one.to_json() for one in self.history]}
         header = json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
         content = (
             _MAGIC

@@ -70,7 +70,8 @@ def packed(features: NDArray[np.float32]) -> bytes:
     """Return features, float32 (rows, features), as the scale of each row, float32, and then levels, int8."""
     scales = (np.abs(features).max(axis=1, initial=0.0) / _LEVELS).astype("<f4")
     levels = np.rint(features / np.where(scales > 0, scales, 1)[:, None])
-    return scales.tobytes() + levels.astype(np.int8).tobytes()
+    content: bytes = scales.tobytes() + levels.astype(np.int8).tobytes()
+    return content
 
 
 def unpacked(scales: bytes, levels: bytes, width: int) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """`Teacher`: one lesson at a time, a model learns a text's label, and what it knew is kept within a bound."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +69,8 @@ class Teacher:
 
         One row of the head changes, that of `label`: all other logits stay as they are, bit by bit. The row minimises
         the cross-entropy of the replay, whose targets are what the bundle's own head says (Li and Hoiem 2016), and of
-        all lessons. The lessons of a label count as much as three quarters of an average label's replay, and more if the text
-        does not get its label otherwise.
+        all lessons. The lessons of a label count as much as three quarters of an average label's replay, and more if
+        the text does not get its label otherwise.
 
         Args:
             lessons: the lessons so far, of this bundle.
@@ -95,6 +96,15 @@ class Teacher:
                 f"would rise by {rise:.3f}, and max_loss_rise is {max_loss_rise:g}; allow more, or teach a clearer text"
             )
         return lessons.with_lesson(draft.lesson(logits[-1], rise), features, graph, row)
+
+    def known(self, lessons: Lessons) -> list[bool]:
+        """Return, for each lesson, whether the model with all of them gives its text the label."""
+        head = self.head(lessons)
+        logits = head.logits(np.hstack([lessons.logits, lessons.features]))
+        return [
+            gives(row, head.labels.index(lesson.label), head.thresholds)
+            for row, lesson in zip(logits, lessons.history, strict=True)
+        ]
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of each label, float64 of the shape of `logits`."""
@@ -214,17 +224,17 @@ class _Draft:
     def _start(self) -> NDArray[np.float64]:
         places = np.flatnonzero(self._head.columns == self._column)
         if len(places):
-            return self._head.rows[places[0]]
+            return np.asarray(self._head.rows[places[0]])
         row = np.zeros(self._features.shape[1])
         if self._new and not self._multi:
             row[-1] = log_sum_exp(self._logits[-1, : self._column])  # the text's probability is then one half
         return row
 
     def _learned(self, logits: NDArray[np.float64]) -> bool:
-        if self._head.thresholds is None:
-            return int(logits.argmax()) == self._column
-        threshold = SURE if self._new else self._head.thresholds[self._column]
-        return bool(sigmoid(logits)[self._column] >= threshold)
+        thresholds = self._head.thresholds
+        return gives(
+            logits, self._column, (*thresholds, SURE) if thresholds is not None and self._new else thresholds
+        )
 
     def _answer(self, logits: NDArray[np.float64]) -> str | None:
         best, thresholds = int(logits.argmax()), self._head.thresholds
@@ -232,7 +242,14 @@ class _Draft:
         return self._head.labels[best] if applies else None
 
 
-def _check(label: object, max_loss_rise: object) -> None:
+def gives(logits: NDArray[np.floating], column: int, thresholds: Sequence[float] | None) -> bool:
+    """Return whether a text with these logits, (labels,), gets the label at `column`."""
+    if thresholds is None:
+        return int(logits.argmax()) == column
+    return bool(sigmoid(logits[column]) >= thresholds[column])
+
+
+def _check(label: Any, max_loss_rise: Any) -> None:
     if (
         not isinstance(label, str)
         or not label.strip()

@@ -1,4 +1,4 @@
-"""`python -m ftool_runtime`: predict, chat, verify, install, bench, info and ask, without the toolchain."""
+"""`python -m ftool_runtime`: predict, teach, chat, verify, install, bench, info and ask, without the toolchain."""
 
 import argparse
 import sys
@@ -20,6 +20,7 @@ from ftool_runtime.tools.arguments import (
     add_keys,
     add_predict_flags,
 )
+from ftool_runtime.tools.lesson_flags import add_lessons, add_teach_flags, take_lessons
 from ftool_runtime.tools.logs import logging_to_stderr
 from ftool_runtime.tools.options import (
     answer_options,
@@ -75,6 +76,8 @@ def _predict(options: argparse.Namespace) -> int:
     if options.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {options.batch_size}")
     with _load(options) as model, output_to(options.output) as out:
+        if options.lessons:
+            take_lessons(model, options.lessons)
         asked = answer_options(model, options)
         columns = input_columns(model, options.column)
         batches: Iterable[Sequence[Any]] = (
@@ -91,6 +94,15 @@ def _predict(options: argparse.Namespace) -> int:
         print(f"{counts.truncated} of the texts were cut at {longest} tokens", file=sys.stderr)  # noqa: T201
     if counts.blank:
         print(f"{counts.blank} of the texts were empty and answered with null", file=sys.stderr)  # noqa: T201
+    return DONE
+
+
+def _teach(options: argparse.Namespace) -> int:
+    from ftool_runtime.tools.teach import teach
+
+    with _load(options) as model:
+        values, lines = teach(model, options)
+    _show(options, values, lines)
     return DONE
 
 
@@ -201,7 +213,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     parser = Parser(prog="python -m ftool_runtime", description="Run an ftool bundle on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add_predict_flags(add_command(commands, "predict", _predict, "answer texts and print JSON lines"))
+    predict = add_command(commands, "predict", _predict, "answer texts and print JSON lines")
+    add_predict_flags(predict)
+    add_lessons(predict, "classifiers: a file of lessons that `teach` has written")
+
+    teaching = add_command(commands, "teach", _teach, "teach a classifier that a text has a label")
+    add_teach_flags(teaching)
 
     chat = add_command(commands, "chat", _chat, "talk with a model, one line of standard input at a time")
     chat.add_argument("--system", metavar="TEXT", help="the system message")
