@@ -33,10 +33,16 @@ def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return table, random.normal(size=(WIDTH, len(LABELS))).astype(np.float32)
 
 
-def tiny_graph(*, quantised: bool = False, names: Sequence[str] = ("input_ids", "attention_mask")) -> bytes:
+def tiny_graph(
+    *,
+    quantised: bool = False,
+    names: Sequence[str] = ("input_ids", "attention_mask"),
+    features: bool = False,
+) -> bytes:
     """Return the tiny classifier as ONNX.
 
-    If `quantised`, the matrix product is in int8, with one activation scale for all rows of a run.
+    If `quantised`, the matrix product is in int8, with one activation scale for all rows of a run. If `features`, the
+    graph also gives the input of that product.
     """
     table, head = weights()
     nodes = [
@@ -70,7 +76,11 @@ def tiny_graph(*, quantised: bool = False, names: Sequence[str] = ("input_ids", 
         tensors.append(tensor("head", head))
         nodes.append(node("MatMul", ["pooled", "head"], ["logits"]))
     inputs = [value(name, 7, ("batch", "sequence")) for name in names]
-    return model(nodes, tensors, inputs, [value("logits", 1, ("batch", len(LABELS)))])
+    outputs = [value("logits", 1, ("batch", len(LABELS)))]
+    if features:
+        nodes.append(node("Identity", ["pooled"], ["features"]))
+        outputs.append(value("features", 1, ("batch", WIDTH)))
+    return model(nodes, tensors, inputs, outputs)
 
 
 def looping_graph() -> bytes:

@@ -67,6 +67,8 @@ def test_the_public_names_are_these() -> None:
         "Golden",
         "InputError",
         "LabelScore",
+        "Lesson",
+        "LessonError",
         "Limits",
         "LongGeneration",
         "Manifest",

@@ -1,7 +1,7 @@
 """Fit one row of a linear head: logistic regression with offsets, by L-BFGS in numpy."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ Vector = NDArray[np.float64]
 
 _STEPS: Final = 60
 _MEMORY: Final = 10
-_ENOUGH: Final = 1e-7  # relative decrease of the loss at which fitting ends
+_ENOUGH: Final = 1e-9  # relative decrease of the loss at which fitting ends
 _NOTHING: Final = -1e9
 _SMALLEST_STEP: Final = 1e-8
 
@@ -41,9 +41,22 @@ class Examples:
 def fit_row(examples: Examples, start: Vector, ridge: float) -> Vector:
     """Return the row that minimises the examples' cross-entropy plus `ridge / 2` times its squared length.
 
-    The bias, which is the row's last number, has no penalty. The loss is convex, so that the result depends on `start`,
-    float64 (features + 1,), only by rounding. L-BFGS with backtracking (Nocedal and Wright 2006, algorithm 7.4).
+    The length is what it would be if the features' mean squared length were 1. The bias, which is the row's last
+    number, has no penalty. The loss is convex, so that the result depends on `start`, float64 (features + 1,), only by
+    rounding. L-BFGS with backtracking (Nocedal and Wright 2006, algorithm 7.4).
     """
+    scale = _scale(examples.features)
+    fitted = _minimise(replace(examples, features=examples.features / scale), start * scale, ridge)
+    return np.asarray(fitted / scale)
+
+
+def _scale(features: NDArray[np.float64]) -> Vector:
+    """Return what divides the columns so that rows have a mean squared length of 1, apart from the bias's."""
+    length = np.sqrt(np.square(features[:, :-1]).sum(axis=1).mean())
+    return np.append(np.full(features.shape[1] - 1, length if length > 0 else 1.0), 1.0)
+
+
+def _minimise(examples: Examples, start: Vector, ridge: float) -> Vector:
     row, (loss, slope) = start, _loss(examples, start, ridge)
     steepest = ridge + examples.weights @ np.square(examples.features).sum(axis=1) / 4  # bounds the curvature
     pairs: deque[tuple[Vector, Vector]] = deque(maxlen=_MEMORY)

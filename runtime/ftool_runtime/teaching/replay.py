@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -59,11 +58,6 @@ class Replay:
         """Return the content of a file that `read` reads."""
         bits = np.packbits(self.targets).tobytes()
         return packed(self.features) + self.logits.astype("<f2").tobytes() + bits
-
-    @cached_property
-    def length(self) -> float:
-        """The mean squared length of the features, which sets the scale of a head's weights."""
-        return float(np.square(self.features, dtype=np.float64).sum(axis=1).mean())
 
 
 def packed(features: NDArray[np.float32]) -> bytes:

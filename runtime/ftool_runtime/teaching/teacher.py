@@ -18,7 +18,7 @@ from ftool_runtime.teaching.head import Head
 from ftool_runtime.teaching.lessons import Lesson, Lessons, Shape
 from ftool_runtime.teaching.replay import Replay, rounded
 
-_RIDGE: Final = 1e-4  # of the weights' squared length, if features have length 1
+_RIDGE: Final = 1e-4  # of the squared length of a row of weights
 _SHARES: Final = (0.75, 1.0, 2.0, 4.0, 8.0)  # of an average label's replay, that a label's lessons count as
 SURE: Final = 0.5  # the probability from which a taught label applies, in multi-label models
 _LONGEST_LABEL: Final = 500  # characters
@@ -200,7 +200,7 @@ class _Draft:
         others = np.delete(self._logits, self._column, axis=1)
         offsets = (0.0 if self._multi else log_sum_exp(others)) - self._base
         examples = Examples(self._features, offsets, self._targets(), self._weights(share))
-        return fit_row(examples, start, _RIDGE * self._teacher.replay.length)
+        return fit_row(examples, start, _RIDGE)
 
     def _targets(self) -> NDArray[np.float64]:
         """Return the label's wanted probability for each text: what the bundle says of the replay, 0 or 1 of lessons.
