@@ -73,7 +73,7 @@ def test_the_replay_is_what_the_bundle_gives(
     report = parity(
         load_classifier(bert), folder, ClassificationExamples(loaded=load_classifier(bert), inputs=texts)
     )
-    assert report.stored_weights.passed if hasattr(report.stored_weights, "passed") else report
+    assert all(check.passed for check in report.stored.checks())
 
 
 def test_features_that_do_not_lead_to_the_logits_are_refused(

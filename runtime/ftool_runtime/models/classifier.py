@@ -172,7 +172,8 @@ class TextClassifier(TextModel[Classification]):
             InputError: the bundle can't be taught, the text or label is none, or the text was taught before.
         """
         learner = self._require_learner()
-        return learner.teach(np.asarray(self.graph_outputs([text]))[0], label, max_loss_rise)
+        with time_limit(self._limits.call_seconds), naming_bundle(self._folder):
+            return learner.teach(np.asarray(self.graph_outputs([text]))[0], label, max_loss_rise)
 
     def lessons_known(self) -> list[bool]:
         """Return, for each of `lessons`, whether its text gets the label now; later lessons may have changed that."""
