@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftool_runtime.bundle.contracts import FEATURES_OUTPUT
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, naming_bundle
 from ftool_runtime.models.text_model import TextModel
 from ftool_runtime.postprocessing.classification import (
     Classification,
@@ -22,6 +22,7 @@ from ftool_runtime.postprocessing.classification import (
     resolve_none_below,
     resolve_thresholds,
 )
+from ftool_runtime.session.deadline import time_limit
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
 from ftool_runtime.teaching import MAX_LOSS_RISE
 from ftool_runtime.teaching.head import Head
