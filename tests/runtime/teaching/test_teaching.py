@@ -5,6 +5,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,16 +214,16 @@ def test_no_lesson_of_another_model_is_lost(bundle: Path, tmp_path: Path) -> Non
         " ".join(pair)
         for pair in zip(["turn", "the", "lights", "off", "on", "play"], ["minutes"] * 6, strict=True)
     ]
-    done = [
-        threading.Thread(
-            target=lambda part=texts[at::2], of=model: [of.teach(t, t, max_loss_rise=99) for t in part]
-        )
-        for at, model in enumerate(models)
-    ]
-    for thread in done:
-        thread.start()
-    for thread in done:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        teaching = [
+            pool.submit(
+                lambda part, of: [of.teach(text, text, max_loss_rise=99) for text in part],
+                texts[at::2],
+                model,
+            )
+            for at, model in enumerate(models)
+        ]
+    assert [len(one.result()) for one in teaching] == [3, 3]
     for model in models:
         model.close()
     with ft.TextClassifier.load(bundle, threads=1) as model:
@@ -231,25 +232,25 @@ def test_no_lesson_of_another_model_is_lost(bundle: Path, tmp_path: Path) -> Non
 
 
 def test_calls_go_on_while_a_thread_teaches(taught: ft.TextClassifier) -> None:
-    stop, problems = threading.Event(), []
+    stop = threading.Event()
 
-    def call() -> None:
+    def call() -> int:
+        calls = 0
         while not stop.is_set():
-            try:
-                answers = taught([*TEXTS, FAR], top_k=99)
-                assert len({len(answer.scores) for answer in answers}) == 1
-            except Exception as error:  # noqa: BLE001 (shown below)
-                problems.append(error)
+            answers = taught([*TEXTS, FAR], top_k=99)
+            assert len({len(answer.scores) for answer in answers}) == 1
+            calls += 1
+        return calls
 
-    threads = [threading.Thread(target=call) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for number in range(12):
-        taught.teach(f"{FAR} {' '.join(['ten'] * number)} timer", f"label {number}", max_loss_rise=999)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not problems
+    with ThreadPoolExecutor(3) as pool:
+        calling = [pool.submit(call) for _ in range(3)]
+        try:
+            for number in range(12):
+                text = f"{FAR} {' '.join(['ten'] * number)} timer"
+                taught.teach(text, f"label {number}", max_loss_rise=999)
+        finally:
+            stop.set()
+        assert all(one.result() for one in calling)
 
 
 def damaged(content: bytes) -> Iterator[tuple[str, bytes]]:

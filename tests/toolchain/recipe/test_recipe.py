@@ -296,7 +296,7 @@ def test_a_written_recipe_shows_what_holds_and_reads_the_same(tmp_path: Path, ba
 
 
 def test_rows_name_settings_that_exist_and_every_such_setting_has_a_row() -> None:
-    tables = {"data": DataSettings, "train": TrainSettings}
+    tables = {"data": DataSettings, "train": TrainSettings, "export": ExportRecipe}
     for_some = {
         f"{t}.{n}" for t, kind in tables.items() for n in field_types(kind) if marked(kind, n, SOME_TASKS)
     }
