@@ -15,6 +15,9 @@ AGGREGATIONS: Final = ("none", "simple", "first", "average", "max")
 POOLINGS: Final = ("mean", "cls", "last")
 SIMILARITIES: Final = ("cosine", "dot")
 FEATURES_OUTPUT: Final = "features"  # with `teaching`: the input of the graph's last linear layer
+MAX_LOSS_RISE: Final = (
+    0.05  # nats, by which all lessons may raise the mean cross-entropy of a bundle's replay
+)
 LARGEST_WHOLE: Final = 2**31 - 1  # of lengths and token ids
 LONGEST_PROMPT: Final = 2**16  # characters of a text before every input; real ones have at most some hundreds
 

@@ -154,7 +154,7 @@ class Manifest:
             _check_labels(self.labels)
         _check_thresholds(self.thresholds, self.labels, self.multi_label)
         _check_none_below(self.none_below, single_label=self.has_labels and not self.multi_label)
-        if self.teaching is not None and (self.task != "text-classification" or self.regression):
+        if self.teaching is not None and (self.entities is not None or not self.has_labels):
             raise BundleError("teaching belongs to models that give labels to texts")
         check_names("attention", (self.attention,), ATTENTIONS)
         check_names("layout", (self.layout,), LAYOUTS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.bundle.contracts import FEATURES_OUTPUT
+from ftool_runtime.bundle.contracts import FEATURES_OUTPUT, MAX_LOSS_RISE
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import InputError, naming_bundle
 from ftool_runtime.models.text_model import TextModel
@@ -24,7 +24,6 @@ from ftool_runtime.postprocessing.classification import (
 )
 from ftool_runtime.session.deadline import time_limit
 from ftool_runtime.session.encoder_engine import EncoderEngine, Outputs
-from ftool_runtime.teaching import MAX_LOSS_RISE
 from ftool_runtime.teaching.head import Head
 from ftool_runtime.text.encode import Tokens
 

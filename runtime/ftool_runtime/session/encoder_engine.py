@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, NoReturn
@@ -123,7 +123,7 @@ class EncoderEngine:
 
     def _run(self, session: OnnxSession, rows: Sequence[Tokens]) -> Outputs:
         feeds = pad(rows, self.manifest.input)
-        values = self._joined(session.run_all(self._names, feeds))
+        values = self._values(session, feeds)
         leading = feeds["input_ids"].shape if self._per_token else (len(rows),)
         if values.shape != (*leading, self._width):
             raise BundleError(
@@ -133,10 +133,11 @@ class EncoderEngine:
             return values
         return [values[row, : len(tokens.ids)] for row, tokens in enumerate(rows)]
 
-    def _joined(self, found: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the graph's outputs for some rows as one array."""
-        if len(found) == 1:
-            return found[0]
+    def _values(self, session: OnnxSession, feeds: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Run the graph, and return its outputs as one array."""
+        if len(self._names) == 1:
+            return session.run(self.manifest.output, feeds)
+        found = session.run_all(self._names, feeds)
         if len({values.shape[:-1] for values in found}) > 1:
             raise BundleError(
                 f"the graph gave arrays {[values.shape for values in found]} for the same rows; export the bundle again"

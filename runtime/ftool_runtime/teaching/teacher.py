@@ -8,14 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ftool_runtime.bundle.contracts import MAX_LOSS_RISE
 from ftool_runtime.bundle.manifest import Manifest, digest_of
 from ftool_runtime.errors import InputError, LessonError
 from ftool_runtime.numerics import sigmoid, softmax
 from ftool_runtime.schema import show
-from ftool_runtime.teaching import MAX_LOSS_RISE
-from ftool_runtime.teaching.fit import Examples, fit_row, log_sum_exp
 from ftool_runtime.teaching.head import Head
 from ftool_runtime.teaching.lessons import Lesson, Lessons, Shape
+from ftool_runtime.teaching.logistic import Examples, fit_row, log_sum_exp
 from ftool_runtime.teaching.replay import Replay, rounded
 
 _RIDGE: Final = 1e-4  # of the squared length of a row of weights

@@ -98,7 +98,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _teach(options: argparse.Namespace) -> int:
-    from ftool_runtime.tools.teach import teach
+    from ftool_runtime.tools.lesson import teach
 
     with _load(options) as model:
         values, lines = teach(model, options)

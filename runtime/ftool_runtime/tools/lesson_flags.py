@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ftool_runtime.bundle.contracts import MAX_LOSS_RISE
 from ftool_runtime.errors import InputError
-from ftool_runtime.teaching import MAX_LOSS_RISE
 
 
 def add_teach_flags(parser: argparse.ArgumentParser) -> None:

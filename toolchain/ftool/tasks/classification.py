@@ -14,7 +14,7 @@ from ftool.errors import RecipeError
 from ftool.recipe.sections import Sections, given
 from ftool.tasks.base import DISTILLATION, Task, count_cut
 from ftool.tasks.few_examples import check_setfit, setfit_defaults, suggest_setfit
-from ftool.tasks.replay import replay_texts
+from ftool.tasks.replay_texts import replay_texts
 
 if TYPE_CHECKING:
     from ftool.evaluation.baselines import FittedBaseline

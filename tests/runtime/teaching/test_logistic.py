@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftool_runtime.numerics import sigmoid
-from ftool_runtime.teaching.fit import Examples, fit_row, log_sum_exp
+from ftool_runtime.teaching.logistic import Examples, fit_row, log_sum_exp
 
 
 @settings(max_examples=40, deadline=None)
