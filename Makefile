@@ -6,7 +6,9 @@ INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
 RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numkong tqdm cryptography cffi pycparser
 # Modules are compiled when they are first imported: most of torch's never are.
-PIP := pip install --quiet --no-compile --constraint constraints.txt
+PIP := pip install --no-compile --constraint constraints.txt
+# Only files whose SHA-256 is listed, and nothing that is not: docs/supply-chain.md.
+VERIFIED := pip install --no-compile --no-deps --require-hashes
 # A worker for each core; tests/conftest.py says which files stay together and which go first. The rooms of the
 # runtime's tests run once, in the environment that `test-runtime` builds; `pytest` by hand runs everything here.
 # One seed, so that a commit's tests give the same result each time; `make test-all` draws new property-based inputs.
@@ -14,16 +16,20 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist install clean
+.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist hashes install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt hashes/build.txt hashes/toolchain.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ftool needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 2; }
 	@echo "Installing ftool into $(VENV), once: PyTorch, transformers, onnxruntime and their like, 2.1 GB on disk."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(subst --quiet ,,$(PIP)) --editable "runtime[cpu]" --editable ".[dev]"
+	$(BIN)/$(VERIFIED) --quiet --requirement hashes/build.txt
+	$(BIN)/$(VERIFIED) --no-build-isolation --requirement hashes/toolchain.txt
+	$(BIN)/$(PIP) torch
+	$(BIN)/$(PIP) --quiet --no-deps --no-build-isolation --editable runtime --editable .
+	$(BIN)/pip check
 	@touch $@
 
 demo: $(INSTALLED)
@@ -43,9 +49,9 @@ test-all: $(INSTALLED)
 # tests/runtime in an environment made from the wheel, which holds onnxruntime, numpy, tokenizers and what the extras need.
 test-runtime: $(INSTALLED)
 	rm -rf $(RUNTIME_VENV) && $(PYTHON) -m venv $(RUNTIME_VENV)
-	$(BIN)/python -m build --quiet --wheel --outdir $(RUNTIME_VENV)/wheel runtime
-	$(RUNTIME_VENV)/bin/$(PIP) pytest pytest-timeout pytest-xdist hypothesis
-	$(RUNTIME_VENV)/bin/$(PIP) --no-deps $(RUNTIME_PACKAGES) $(RUNTIME_VENV)/wheel/*.whl
+	$(BIN)/python -m build --quiet --no-isolation --wheel --outdir $(RUNTIME_VENV)/wheel runtime
+	$(RUNTIME_VENV)/bin/$(VERIFIED) --quiet --requirement hashes/runtime-only.txt --requirement hashes/runtime-tests.txt
+	$(RUNTIME_VENV)/bin/pip install --quiet --no-compile --no-deps $(RUNTIME_VENV)/wheel/*.whl
 	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(SEED) tests/runtime
 
 # Kills, full disks and read-only folders for each command; writes the table of docs/reliability.md. Linux only; needs a C compiler.
@@ -97,9 +103,9 @@ docs: $(SITE_VENV)/.installed
 	rm -rf site && $(SITE_VENV)/bin/python docs/site/build.py site
 	cd site && PYTHONPATH=../toolchain:../export:../runtime ../$(SITE_VENV)/bin/zensical build --strict --config-file mkdocs.yml
 
-$(SITE_VENV)/.installed: docs/site/requirements.txt
+$(SITE_VENV)/.installed: hashes/site.txt
 	$(PYTHON) -m venv $(SITE_VENV)
-	$(SITE_VENV)/bin/$(PIP) --requirement docs/site/requirements.txt
+	$(SITE_VENV)/bin/$(VERIFIED) --quiet --requirement hashes/site.txt
 	@touch $@
 
 # README's figures. `bench-all` measures those of docs/figures.md too, which takes hours.
@@ -124,10 +130,30 @@ bench-all: $(INSTALLED)
 	$(BIN)/ftool demo
 	$(BIN)/python -m benchmarks.startup
 
+# What the environments hold, with the SHA-256 of every file that PyPI has of it: docs/supply-chain.md.
+SUPPLY_VENV := .venv-supply
+RUNTIME_EXTRAS := cpu,approximate,chat,sign
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make hashes" $(SUPPLY_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --constraint constraints.txt --no-emit-package ftool --no-emit-package ftool-runtime
+hashes: $(SUPPLY_VENV)/.installed
+	printf 'hatchling\nsetuptools\n' | $(LOCK) --output-file hashes/build.txt -
+	printf './runtime[cpu]\n.[dev]\n' | $(LOCK) --no-emit-package torch --output-file hashes/toolchain.txt -
+	printf 'torch\n' | $(LOCK) --no-config --output-file hashes/torch.txt -
+	printf './runtime[$(RUNTIME_EXTRAS)]\n' | $(LOCK) --output-file hashes/runtime.txt -
+	printf '%s\n' $(RUNTIME_PACKAGES) | $(LOCK) --no-deps --output-file hashes/runtime-only.txt -
+	printf 'hypothesis\npytest\npytest-timeout\npytest-xdist\n' | $(LOCK) --output-file hashes/runtime-tests.txt -
+	$(LOCK) --output-file hashes/site.txt docs/site/requirements.txt
+	$(LOCK) --output-file hashes/supply.txt hashes/supply.in
+
+$(SUPPLY_VENV)/.installed: hashes/supply.txt
+	$(PYTHON) -m venv $(SUPPLY_VENV)
+	$(SUPPLY_VENV)/bin/$(VERIFIED) --quiet --requirement hashes/supply.txt
+	@touch $@
+
 dist: $(INSTALLED)
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m build --outdir dist runtime
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist runtime
 
 clean:
-	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) site dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) $(SUPPLY_VENV) site dist .mypy_cache .ruff_cache .pytest_cache
