@@ -23,6 +23,7 @@ def temporary_folder() -> Iterator[Path]:
     Folders of this user that killed processes have left are removed first: nobody holds the lock inside them. Raises
     OSError if no folder can be made.
     """
+    _settle_root()
     _remove_abandoned(Path(tempfile.gettempdir()))
     folder, descriptor = _locked_folder()
     try:
@@ -31,6 +32,17 @@ def temporary_folder() -> Iterator[Path]:
     finally:
         os.close(descriptor)
         shutil.rmtree(folder, ignore_errors=True)  # Windows can't delete a file that a session has mapped
+
+
+def _settle_root() -> None:
+    """Let `tempfile` take the folder that the environment names, or /tmp, as it would, but without trying it out.
+
+    It would write a file with a random name there, which a kill at that moment would leave for good.
+    """
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    for folder in (*filter(None, named), *(("/tmp",) if os.name == "posix" else ())):
+        if tempfile.tempdir is None and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            tempfile.tempdir = str(Path(folder).absolute())
 
 
 def _locked_folder() -> tuple[Path, int]:

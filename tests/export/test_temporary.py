@@ -34,3 +34,14 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
         assert running.is_dir()
         assert len(list(tmp_path.iterdir())) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["ftool-app"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other folders")
+def test_no_file_is_written_to_find_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tempfile` tries a folder out with a file, which a kill at that moment would leave."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "chosen"))
+    (tmp_path / "chosen").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", None)  # a call would fail
+    with temporary_folder() as folder:
+        assert folder.is_relative_to(tmp_path / "chosen")

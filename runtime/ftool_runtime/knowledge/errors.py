@@ -67,7 +67,7 @@ def _explained(error: sqlite3.Error) -> str:
         return "not a knowledge base: the file is not an SQLite database; create one with `ftool index`"
     if primary in _DAMAGED or str(error).startswith("Could not decode to UTF-8"):
         return damage(str(error))
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return (
             "the disk is full; documents indexed so far are kept, free some space and run the command again"
         )

@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool.search.chunks import DocumentCutter
+from ftool.search.log import begin_log, merge_log
 from ftool.search.types import CutPassage, Document
 from ftool_runtime.knowledge.approximate import (
     APPROXIMATE_TABLES,
@@ -79,9 +80,7 @@ class KnowledgeBaseWriter:
         new = self._value("PRAGMA schema_version") == 0
         meta = None if new else read_meta(self._connection, self.path)
         self._check_whole()
-        # WAL mode lets others read during writes; after a crash, the next connection recovers the log.
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        begin_log(self._connection)
         return meta
 
     def _check_whole(self) -> None:
@@ -241,17 +240,10 @@ class KnowledgeBaseWriter:
         Unless another program has the file open, the write-ahead log is merged into the file, which can then be copied.
         If this object created the file and the file is still empty, it is deleted.
         """
-        unused = False
-        with closing(self._connection) as connection:
-            with suppress(sqlite3.DatabaseError):  # damaged, or not a database
-                connection.execute("PRAGMA busy_timeout = 0")
-                unused = self._made and self._value("PRAGMA schema_version") == 0
-            with suppress(
-                sqlite3.DatabaseError
-            ):  # another program has the file open: the log stays until it closes it
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.execute("PRAGMA journal_mode = DELETE")
-        if unused:
+        empty = False
+        with suppress(sqlite3.DatabaseError):  # damaged, or not a database
+            empty = merge_log(self._connection, self.path)
+        if self._made and empty:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 

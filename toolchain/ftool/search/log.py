@@ -1,0 +1,40 @@
+"""SQLite's write-ahead log (WAL) around an indexing run: begin it, and merge it into the file at the end."""
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+
+def begin_log(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL mode: others read during writes; after a crash, the next connection recovers the log."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def merge_log(connection: sqlite3.Connection, path: Path) -> bool:
+    """Merge the log into the file at `path`, close the connection, and return whether the file is still empty.
+
+    The log stays if another program has the file open; it is merged when that program closes it.
+    """
+    with closing(connection):
+        try:
+            return _merge(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_IOERR_SHMSIZE:
+                raise
+    # The disk is too full for the index of the log (-shm), and without it nobody can read a file in WAL mode. A
+    # connection that excludes all others from its beginning needs none: https://sqlite.org/wal.html#noshm
+    with closing(sqlite3.connect(path, isolation_level=None)) as alone:
+        alone.execute("PRAGMA locking_mode = EXCLUSIVE")
+        empty = _merge(alone)
+        Path(f"{path}-shm").unlink(missing_ok=True)
+    return empty
+
+
+def _merge(connection: sqlite3.Connection) -> bool:
+    connection.execute("PRAGMA busy_timeout = 0")
+    empty = connection.execute("PRAGMA schema_version").fetchone() == (0,)
+    with suppress(sqlite3.DatabaseError):  # another program has the file open
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
+    return empty
