@@ -16,7 +16,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist hashes install clean
+.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist hashes notice sbom install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -150,10 +150,35 @@ $(SUPPLY_VENV)/.installed: hashes/supply.txt
 	$(SUPPLY_VENV)/bin/$(VERIFIED) --quiet --requirement hashes/supply.txt
 	@touch $@
 
+# What an app installs: the runtime's wheel with all extras but `gpu`, and nothing else, not even pip.
+SHIPPED_VENV := .venv-shipped
+SHIPPED_PIP := $(SUPPLY_VENV)/bin/pip --python $(SHIPPED_VENV)/bin/python
+$(SHIPPED_VENV)/.installed: hashes/runtime.txt runtime/pyproject.toml $(SUPPLY_VENV)/.installed $(INSTALLED)
+	rm -rf $(SHIPPED_VENV) && $(PYTHON) -m venv --without-pip $(SHIPPED_VENV)
+	$(BIN)/python -m build --quiet --no-isolation --wheel --outdir $(SHIPPED_VENV)/wheel runtime
+	$(SHIPPED_PIP) $(filter-out pip,$(VERIFIED)) --quiet --requirement hashes/runtime.txt
+	$(SHIPPED_PIP) install --quiet --no-compile --no-deps $(SHIPPED_VENV)/wheel/*.whl
+	@touch $@
+
+# The licences of what the runtime depends on: the table in runtime/NOTICE.
+notice: $(SHIPPED_VENV)/.installed
+	mkdir -p build
+	sed '/^|/,$$d' runtime/NOTICE > build/NOTICE
+	$(SUPPLY_VENV)/bin/pip-licenses --python $(SHIPPED_VENV)/bin/python --ignore-packages ftool-runtime \
+		--format markdown --with-urls >> build/NOTICE
+	mv build/NOTICE runtime/NOTICE
+
+# The runtime's bill of materials, CycloneDX 1.6, beside its wheel; cyclonedx-py checks it against the schema.
+sbom: $(SHIPPED_VENV)/.installed
+	mkdir -p dist
+	$(SUPPLY_VENV)/bin/cyclonedx-py environment $(SHIPPED_VENV)/bin/python --pyproject runtime/pyproject.toml --mc-type library \
+		--output-reproducible --validate --output-file dist/ftool-runtime.cdx.json
+
 dist: $(INSTALLED)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/python -m build --no-isolation --outdir dist runtime
+	@$(MAKE) --no-print-directory sbom
 
 clean:
-	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) $(SUPPLY_VENV) site dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) $(SUPPLY_VENV) $(SHIPPED_VENV) site dist .mypy_cache .ruff_cache .pytest_cache

@@ -40,7 +40,7 @@ def _merge(connection: sqlite3.Connection, mode: str) -> bool:
     _is_empty(connection)  # opens the file
     with suppress(sqlite3.DatabaseError):  # another program has the file open, or the disk is full
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return connection.execute(f"PRAGMA journal_mode = {mode}").fetchone() == (mode.lower(),)
+        return bool(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone() == (mode.lower(),))
     return False
 
 
