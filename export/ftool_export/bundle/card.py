@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ftool_export.bundle.disclosure import disclosed
+from ftool_export.bundle.disclosure import SCRATCH, disclosed
 from ftool_export.bundle.how_to_run import snippets
 from ftool_export.precision_plans import summary_of
 from ftool_runtime.bundle.manifest import Manifest
@@ -17,6 +17,7 @@ _TEMPLATE: Final = Path(__file__).with_name("card.md.jinja")
 _SHOWN_LABELS: Final = 40
 _HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]|~#$])")
+_OTHER_LICENCE: Final = re.compile(r"other \((?P<license_name>[^,()]+)(?:, (?P<license_link>[^,()]+))?\)")
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")  # of a model or data set that somebody published
 
 
@@ -48,6 +49,7 @@ def model_card(manifest: Manifest, publication: Publication | None = None) -> st
         golden=manifest.evidence.get("golden", {}),
         labels=manifest.labels[:_SHOWN_LABELS],
         disclosed=disclosed(manifest),
+        scratch=SCRATCH,
         same=_same_answers(manifest),
         difference=_difference(manifest),
         precision=summary_of(manifest),
@@ -90,12 +92,23 @@ def _metadata(manifest: Manifest, publication: Publication) -> ModelCardData:
         model_name=manifest.name,
         library_name="onnxruntime",
         pipeline_tag=manifest.task,
-        license=manifest.licence,
+        **_licence_fields(manifest.licence),
         language=list(publication.languages) or None,
         datasets=list(publication.datasets) or None,
         tags=["onnx", "onnxruntime", "ftool", str(manifest.precision.name)],
         **fields,
     )
+
+
+def _licence_fields(licence: str | None) -> dict[str, str | None]:
+    """Return the header's fields for a licence in the form of `ftool_export.checkpoints.pretrained.read_licence`."""
+    if licence is None:
+        return {"license": None}
+    if found := _OTHER_LICENCE.fullmatch(licence):
+        return {"license": "other", **found.groupdict()}
+    if " and " in licence:
+        return {"license": "other", "license_name": licence}
+    return {"license": licence}
 
 
 def escape_text(value: str) -> str:

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from ftool_runtime.bundle.manifest import Manifest
 
-_LEARNT_FROM_DATA = (
-    "scratch:"  # the beginning of the names of bases whose tokenizer is made from the training texts
-)
+SCRATCH = "scratch:"  # begins the names of bases with random weights, whose tokenizer is made from the training texts
 
 
 def disclosed(manifest: Manifest) -> list[str]:
@@ -31,7 +29,7 @@ def disclosed(manifest: Manifest) -> list[str]:
             "which much of a text can be guessed",
         ),
         (
-            manifest.base.startswith(_LEARNT_FROM_DATA),
+            manifest.base.startswith(SCRATCH),
             "the words of the training texts, in tokenizer.json, which was learnt from them",
         ),
         (bool(manifest.name), f"the name {manifest.name!r}"),

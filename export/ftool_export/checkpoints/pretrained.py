@@ -136,9 +136,25 @@ def read_card(source: str) -> dict[str, Any]:
 
 
 def read_licence(source: str) -> str | None:
-    """Return the licence that the model card names, or that of its base if ftool wrote the checkpoint; or None."""
-    licence = read_card(source).get("license") or written_facts(source).get("licence")
-    return licence if isinstance(licence, str) else None
+    """Return the licence that a checkpoint's model card names; None if it names none.
+
+    It is an identifier of the hub, such as "apache-2.0", or "other (NAME, LINK)" for another licence. Several are
+    joined by " and ": those that one card names, and for an adapter its own and its base's, since a bundle contains
+    both. A checkpoint that ftool wrote without a card has the licence of its base. The fields are those of the hub's
+    cards: https://huggingface.co/docs/hub/repositories-licenses
+    """
+    adapter = read_adapter(source)
+    sources = (source,) if adapter is None else (source, adapter.base)
+    named = [licence for one in dict.fromkeys(sources) for licence in _licences(one)]
+    return " and ".join(dict.fromkeys(named)) or None
+
+
+def _licences(source: str) -> list[str]:
+    card = read_card(source)
+    stated = card.get("license") or written_facts(source).get("licence")
+    named = [one for one in (stated if isinstance(stated, list) else [stated]) if isinstance(one, str)]
+    details = [str(card[key]) for key in ("license_name", "license_link") if card.get(key)]
+    return [f"other ({', '.join(details)})" if one == "other" and details else one for one in named]
 
 
 def written_facts(source: str) -> dict[str, Any]:

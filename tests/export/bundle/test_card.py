@@ -145,7 +145,7 @@ def test_values_that_a_user_chose_are_shown_as_they_are(value: str) -> None:
         "Use", "Labels", "Quality", "Precision", "Training data", "Limits"
     ]  # fmt: skip
     licence = next(token for token in tokens if token.content.startswith("Licence of the base model"))
-    assert _plain(licence) == f"Licence of the base model: {shown}."
+    assert _plain(licence) == f"Licence of the base model, as its own card names it: {shown}."
 
 
 def _plain(token: Any) -> str:
@@ -199,3 +199,30 @@ def test_a_card_says_how_the_bundle_was_made(changes: dict[str, Any], words: str
 )
 def test_the_card_says_how_embeddings_are_stored(precision: Precision, said: str) -> None:
     assert said in card(precision=precision)
+
+
+OTHER = {"license": "other", "license_name": "own-terms"}
+
+
+@pytest.mark.parametrize(
+    ("licence", "fields"),
+    [
+        ("apache-2.0", {"license": "apache-2.0"}),
+        ("other (own-terms, LICENSE.md)", {**OTHER, "license_link": "LICENSE.md"}),
+        ("other (own-terms)", OTHER),
+        ("other", {"license": "other"}),
+        ("mit and llama3.1", {"license": "other", "license_name": "mit and llama3.1"}),
+        (None, {}),
+    ],
+)
+def test_the_header_names_the_licence_in_the_hubs_fields(licence: str | None, fields: dict[str, str]) -> None:
+    text = card(licence=licence)
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert {key: value for key, value in header.items() if key.startswith("license")} == fields
+    assert f"names it: {licence or 'none is named; find out before you ship'}." in text
+
+
+def test_random_weights_have_no_licence_of_a_base() -> None:
+    text = card(base="scratch:t5-tiny")
+    assert "Trained from random weights" in text
+    assert "as its own card names it" not in text
