@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.faults.system import own_mounts, shim_folder, start_with_shim, unmount
+from tests.faults.system import adopt_orphans, own_mounts, shim_folder, start_with_shim, unmount
 
 
 def main() -> int:
@@ -46,6 +46,7 @@ def _run(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     from tests.faults.warm import import_all
 
     chosen = [one for one in COMMANDS if options.command is None or one.name in options.command]
+    adopt_orphans()
     mounts = own_mounts()
     plan = Plan(
         points=options.points, disks=options.disks, seed=options.seed, mounts=mounts, numbered=_can_number()

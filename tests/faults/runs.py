@@ -71,7 +71,7 @@ def run(trial: Path, cli: str, arguments: Sequence[str], fault: Fault | None = N
             elapsed = time.monotonic() - began
             if elapsed > min(LONGEST_S, fault.after_s or LONGEST_S):
                 os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                _wait_for_all()
                 status = signal.SIGKILL
                 if elapsed > LONGEST_S:
                     raise TimeoutError(f"{' '.join(arguments)}: no end after {LONGEST_S:.0f} s")
@@ -87,6 +87,13 @@ def run(trial: Path, cli: str, arguments: Sequence[str], fault: Fault | None = N
         seconds=time.monotonic() - began,
         bytes=most,
     )
+
+
+def _wait_for_all() -> None:
+    """Wait for a killed process, and for process number 1 of its namespace, which holds locks until it ends too."""
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def used_bytes(folder: Path) -> int:

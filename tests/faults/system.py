@@ -16,6 +16,7 @@ COUNT, END, FULL = 0, 1, 2  # the shim's modes: only count, end the process, let
 _PRELOAD: Final = "LD_PRELOAD"
 _NEW_PIDS, _NEW_MOUNTS = 0x20000000, 0x00020000
 _PRIVATE, _RECURSIVE, _REMOUNT = 1 << 18, 1 << 14, 1 << 5
+_SET_CHILD_SUBREAPER = 36
 _CAPABILITIES_VERSION = 0x20080522
 _OVERRIDES: Final = 0b1110  # the rights to ignore the permissions and the owners of files
 
@@ -88,6 +89,11 @@ def unmount(folder: Path) -> None:
 def new_process_numbers() -> bool:
     """Give the next child the process number 1, in a namespace of its own; False if this process may not."""
     return bool(_libc.unshare(_NEW_PIDS) == 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ends, so that it can be waited for."""
+    _checked(_libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def obey_permissions() -> None:
