@@ -75,9 +75,9 @@ fuzz: $(INSTALLED) $(FUZZ_PACKAGES)/.installed
 	rm -rf build/fuzz
 	PYTHONPATH=$(FUZZ_PACKAGES) $(BIN)/python -m tests.fuzz --table
 
-$(FUZZ_PACKAGES)/.installed: tests/fuzz/requirements.txt
+$(FUZZ_PACKAGES)/.installed: hashes/fuzz.txt
 	rm -rf $(FUZZ_PACKAGES)
-	$(BIN)/$(PIP) --no-deps --target $(FUZZ_PACKAGES) --requirement tests/fuzz/requirements.txt
+	$(BIN)/$(VERIFIED) --quiet --target $(FUZZ_PACKAGES) --requirement hashes/fuzz.txt
 	@touch $@
 
 # Bundles in other libraries, each in an environment of its own; writes the table of docs/ecosystem.md. Needs Node.js and Chromium.
@@ -143,6 +143,7 @@ hashes: $(SUPPLY_VENV)/.installed
 	printf '%s\n' $(RUNTIME_PACKAGES) | $(LOCK) --no-deps --output-file hashes/runtime-only.txt -
 	printf 'hypothesis\npytest\npytest-timeout\npytest-xdist\n' | $(LOCK) --output-file hashes/runtime-tests.txt -
 	$(LOCK) --output-file hashes/site.txt docs/site/requirements.txt
+	$(LOCK) --no-deps --output-file hashes/fuzz.txt tests/fuzz/requirements.txt
 	$(LOCK) --output-file hashes/supply.txt hashes/supply.in
 
 $(SUPPLY_VENV)/.installed: hashes/supply.txt

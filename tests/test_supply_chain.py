@@ -46,13 +46,13 @@ def test_every_constraint_but_torch_has_hashes(constraints: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["build", "runtime", "runtime-only", "runtime-tests", "site", "supply", "torch"]
+    "name", ["build", "fuzz", "runtime", "runtime-only", "runtime-tests", "site", "supply", "torch"]
 )
 def test_no_list_has_another_version(name: str, constraints: dict[str, str]) -> None:
     listed = versions(requirements(HASHES / f"{name}.txt"))
     known = {key: constraints[key] for key in listed.keys() & constraints.keys()}
     assert {key: listed[key] for key in known} == known, "make hashes"
-    free = name in ("site", "supply")  # they have packages that the toolchain does not use
+    free = name in ("fuzz", "site", "supply")  # they have packages that the toolchain does not use
     assert free or not [key for key in listed if key not in constraints and not _CUDA.match(key)]
 
 
