@@ -68,7 +68,7 @@ def _metadata(manifest: Manifest, publication: Publication) -> ModelCardData:
     Source of the fields: the hub's documentation of model cards.
     """
     gate = manifest.evidence.get("gate", {})
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = _licence_fields(manifest.licence)
     if _HUB_ID.fullmatch(manifest.base):
         trained = manifest.training_data.sha256 is not None
         fields |= {
@@ -92,7 +92,6 @@ def _metadata(manifest: Manifest, publication: Publication) -> ModelCardData:
         model_name=manifest.name,
         library_name="onnxruntime",
         pipeline_tag=manifest.task,
-        **_licence_fields(manifest.licence),
         language=list(publication.languages) or None,
         datasets=list(publication.datasets) or None,
         tags=["onnx", "onnxruntime", "ftool", str(manifest.precision.name)],
@@ -100,7 +99,7 @@ def _metadata(manifest: Manifest, publication: Publication) -> ModelCardData:
     )
 
 
-def _licence_fields(licence: str | None) -> dict[str, str | None]:
+def _licence_fields(licence: str | None) -> dict[str, Any]:
     """Return the header's fields for a licence in the form of `ftool_export.checkpoints.pretrained.read_licence`."""
     if licence is None:
         return {"license": None}
