@@ -14,7 +14,17 @@ import ftool_runtime as ft
 jinja2 = pytest.importorskip("jinja2", reason="chats need jinja2")
 resource = pytest.importorskip("resource", reason="the memory is measured by Unix")
 
-from ftool_runtime.chat.budget import REMOVED_FILTERS  # noqa: E402
+from markupsafe import Markup  # noqa: E402
+
+from ftool_runtime.chat.budget import (  # noqa: E402
+    REMOVED_FILTERS,
+    Budget,
+    bounded_call,
+    bounded_filter,
+    joined,
+    spend_operator,
+    spending,
+)
 from ftool_runtime.chat.template import ChatTemplate  # noqa: E402
 
 MESSAGES = [
@@ -153,6 +163,30 @@ def test_a_template_renders_what_jinja2s_own_sandbox_does(source: str) -> None:
     expected = environment.from_string(source).render(messages=MESSAGES, eos_token="</s>", tools=None)
     assert rendered(source) == expected
     assert rendered(source, text_characters=None, template_seconds=None) == expected
+
+
+def test_units_are_spent_before_anything_is_made() -> None:
+    budget = Budget(ft.Limits())
+    start, text = budget.left, "<" * 1000
+    seen: list[float] = []
+
+    def make(*_: Any) -> str:
+        seen.append(start - budget.left)
+        return ""
+
+    operations: dict[str, tuple[Callable[[], Any], float]] = {
+        "marked-up text escapes what is added": (lambda: spend_operator("+", Markup(""), text), 5000),
+        "and what is joined": (lambda: joined(make, (Markup(""), text)), 5000),
+        "a macro keeps what it is given": (lambda: bounded_call(make, make, [text]), 1000),
+        "an iterator is read": (lambda: bounded_filter("join", make)(iter([text] * 10), text), 10 * 10_000),
+    }
+    for name, (operation, least) in operations.items():
+        with spending(budget):
+            operation()
+        spent = seen[-1] if seen else start - budget.left
+        assert spent >= least, name
+        seen.clear()
+        budget.left = start
 
 
 @pytest.mark.parametrize("name", REMOVED_FILTERS)
