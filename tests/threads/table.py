@@ -23,15 +23,17 @@ def write_table(rows: Rows) -> None:
 def table(rows: Rows) -> str:
     """Return the table in Markdown."""
     lines = [
-        "| run | calls | loads | wrong answers | memory after 1,000 calls | highest afterwards | growth "
-        "| given out by malloc after 1,000 calls | at the end |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| run | calls | loads | wrong answers | resident MiB after 1,000 calls | highest in 10,000 | highest "
+        "| growth | malloc's MiB after 1,000 calls | after 10,000 | at the end |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, tally in rows:
         memory, allocated = tally["memory_mib"], tally["allocated_mib"]
-        ends = [f"{allocated[place]:.1f} MiB" for place in (0, -1)] if allocated else ["", ""]
+        places = (0, min(10, len(allocated)) - 1, -1)
+        given = [f"{allocated[place]:.1f}" for place in places] if allocated else ["", "", ""]
         lines.append(
             f"| {name} | {sum(tally['calls'].values()):,} | {tally['loads']:,} | {len(tally['wrong'])} "
-            f"| {memory[0]:.0f} MiB | {max(memory):.0f} MiB | {tally['growth']:.1%} | {' | '.join(ends)} |"
+            f"| {memory[0]:.1f} | {max(memory[:10]):.1f} | {max(memory):.1f} | {tally['growth']:.1%} "
+            f"| {' | '.join(given)} |"
         )
     return "\n".join(lines) + "\n"

@@ -31,4 +31,4 @@ def test_another_answer_is_told(made_once: BuiltOnce, monkeypatch: pytest.Monkey
 def test_growth_is_that_of_the_highest_after_the_first(tally: Tally) -> None:
     found = Tally(threads=24, memory_mib=[100.0, 103.0, 101.0], allocated_mib=[9.0, 9.5], loads=3)
     assert found.growth == pytest.approx(0.03)
-    assert "| 100 MiB | 103 MiB | 3.0% | 9.0 MiB | 9.5 MiB |" in table([("as it is", found.to_json())])
+    assert "| 100.0 | 103.0 | 103.0 | 3.0% | 9.0 | 9.5 | 9.5 |" in table([("as it is", found.to_json())])
