@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,8 +53,8 @@ class Tally:
 
     @property
     def growth(self) -> float:
-        """By what share the memory grew after the first measurement, at the highest."""
-        return max(self.memory_mib) / self.memory_mib[0] - 1
+        """By what share the memory grew after the first measurement, by the median of the last ten."""
+        return statistics.median(self.memory_mib[-10:]) / self.memory_mib[0] - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the tally as JSON values."""
