@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer, QtMsgType, qInstallMessageHandler
+from PySide6.QtCore import QStandardPaths, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from ask_view import AskView
@@ -55,6 +55,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--classify", type=Path, metavar="BUNDLE", help="a classifier's bundle")
     parser.add_argument("--ask", type=Path, metavar="KB.db", help="a knowledge base of `ftool index`")
     parser.add_argument("--write", type=Path, metavar="BUNDLE", help="a generator's bundle")
+    parser.add_argument(
+        "--lessons",
+        type=Path,
+        metavar="FILE",
+        help="where the classifier keeps what it is taught (default: in the user's folder for data of apps)",
+    )
     parser.add_argument("--theme", choices=THEMES, default="system", help="default: the system's")
     parser.add_argument(
         "--self-test", metavar="TEXT", help="answer TEXT in the first view, print it, and quit"
@@ -67,7 +73,18 @@ def views(options: argparse.Namespace) -> list[View]:
     given = {name: getattr(options, name) for name, *_ in VIEWS}
     if not any(given.values()):
         given = {name: SHIPPED / place for name, place, *_ in VIEWS if (SHIPPED / place).exists()}
-    return [view(partial(job, given[name])) for name, _, job, view in VIEWS if given.get(name)]
+    own = {"classify": {"lessons": options.lessons or _users_lessons()}}
+    return [
+        view(partial(job, given[name], **own.get(name, {})))
+        for name, _, job, view in VIEWS
+        if given.get(name)
+    ]
+
+
+def _users_lessons() -> Path:
+    """Where the user's lessons are kept: the app's own folder may be read-only, and the next version replaces it."""
+    folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation)
+    return Path(folder) / "classify.lessons"
 
 
 def _try_out(window: Window, text: str) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from bars import Bar, Bars
-from jobs import GUESSES, Classifying, Guess
+from jobs import GUESSES, Classifying, Correction, Guess, Undo
 from view import View, label
 from worker import Job
 
@@ -14,7 +15,7 @@ LATE_MS = 250  # after this time without an answer, the answer to the earlier te
 
 
 class ClassifyView(View):
-    """The label in large letters, and the best labels with bars."""
+    """The label in large letters, the best labels with bars, and a line to teach the model another label."""
 
     name = "Classify"
 
@@ -29,12 +30,20 @@ class ClassifyView(View):
         self.body.addSpacing(6)
         self.body.addWidget(self.headline)
         self.body.addWidget(self.bars)
+        self.body.addWidget(self._teaching())
         self.body.addStretch()
         self.input.textChanged.connect(self._typed)
 
     def opened(self, job: Classifying) -> None:
-        """Keep the probability below which the model counts as unsure."""
-        self._limit = job.limit
+        """Keep the probability below which the model counts as unsure, and offer to teach a model that can learn."""
+        self._limit, self._job = job.limit, job
+        self.teaching.setVisible(getattr(job, "teachable", False))
+        self._list_labels()
+
+    def no_answer(self) -> None:
+        """Take an earlier answer away."""
+        self._late.stop()
+        self._clear("")
 
     def show_part(self, value: Guess) -> None:
         """Show the labels of the newest text."""
@@ -46,12 +55,44 @@ class ClassifyView(View):
         )
         cut = "only its beginning was read · " if value.truncated else ""
         self.note.setText(f"{cut}{value.milliseconds:.1f} ms")
+        self._list_labels()
         self.answered.emit(self.headline.text())
 
-    def no_answer(self) -> None:
-        """Take an earlier answer away."""
-        self._late.stop()
-        self._clear("")
+    def _teaching(self) -> QWidget:
+        self._job: Classifying | None = None
+        self.label = QComboBox(editable=True, accessibleName="The right label")
+        self.label.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)  # labels are listed once they are learnt
+        self.label.lineEdit().setPlaceholderText("the right label, or a new one")
+        self.teach = QPushButton("Teach")
+        self.undo = QPushButton("Undo")
+        self.teaching = QWidget(hidden=True)
+        line = QHBoxLayout(self.teaching)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(label("quiet", "Not right? It is", wrap=False))
+        line.addWidget(self.label, 1)
+        line.addWidget(self.teach)
+        line.addWidget(self.undo)
+        self.teach.clicked.connect(self._teach)
+        self.label.lineEdit().returnPressed.connect(self._teach)
+        self.undo.clicked.connect(lambda: self.ask(Undo(self.input.text().strip())))
+        return self.teaching
+
+    def _teach(self) -> None:
+        text, right = self.input.text().strip(), self.label.currentText().strip()
+        if text and right:
+            self.ask(Correction(text, right))
+
+    def _list_labels(self) -> None:
+        """List the labels that the model knows now; what the user has entered stays."""
+        if self._job is None or not self.teaching.isVisibleTo(self):
+            return
+        self.undo.setEnabled(self._job.taught > 0)
+        known = [self.label.itemText(place) for place in range(self.label.count())]
+        if known != [*self._job.labels]:
+            entered = self.label.currentText() if known else ""
+            self.label.clear()
+            self.label.addItems(self._job.labels)
+            self.label.setEditText(entered)
 
     def _typed(self, text: str) -> None:
         if text.strip():

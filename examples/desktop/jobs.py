@@ -26,19 +26,59 @@ class Guess:
     truncated: bool
 
 
-class Classifying:
-    """The labels of a text. `limit` is the probability below which an answer is unsure; None for independent labels."""
+@dataclass(frozen=True)
+class Correction:
+    """What the user says of a text: it has this label."""
 
-    def __init__(self, bundle: Path, **loading: Any) -> None:
+    text: str
+    label: str
+
+
+class Undo(str):
+    """The text whose label is shown; the latest lesson is to be taken back."""
+
+    __slots__ = ()
+
+
+class Classifying:
+    """The labels of a text. `limit` is the probability below which an answer is unsure; None for independent labels.
+
+    A model that can be taught learns from corrections, and keeps them in the file `lessons`.
+    """
+
+    def __init__(self, bundle: Path, lessons: Path | None = None, **loading: Any) -> None:
         self._model = ft.TextClassifier.load(bundle, **loading)
+        self.teachable = self._model.teachable
+        if self.teachable and lessons is not None:
+            try:
+                lessons.parent.mkdir(parents=True, exist_ok=True)
+                self._model.open_lessons(lessons)
+            except BaseException:
+                self._model.close()
+                raise
         fitted = self._model.none_below
         self.limit = None if self._model.multi_label else UNSURE_BELOW if fitted is None else fitted
         info = self._model.info()
         self.about = f"{info['name']} · {len(self._model.labels)} labels · {_size(info)}"
 
-    def answer(self, text: str, stopped: threading.Event) -> Generator[Guess, None, None]:
-        """Yield one Guess."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that the model knows now."""
+        return self._model.labels
+
+    @property
+    def taught(self) -> int:
+        """The number of lessons so far."""
+        return len(self._model.lessons)
+
+    def answer(self, asked: str | Correction, stopped: threading.Event) -> Generator[Guess, None, None]:
+        """Yield one Guess for a text, after the model has learnt or forgotten what was asked for."""
         del stopped  # one short run, which can't be cut off
+        text = asked.text if isinstance(asked, Correction) else str(asked)
+        if isinstance(asked, Correction):
+            self._model.teach(text, asked.label)
+        elif isinstance(asked, Undo):
+            self._model.undo()
         start = time.perf_counter()
         found = self._model(text, top_k=GUESSES)
         taken = (time.perf_counter() - start) * 1e3

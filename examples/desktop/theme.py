@@ -92,6 +92,14 @@ def _style_sheet(c: Colours, pixels: int) -> str:
     }}
     QLineEdit:focus {{ border: 2px solid {c.accent}; padding: 10px 12px; }}
     QLineEdit:disabled {{ color: {c.muted}; background: {c.window}; }}
+    QComboBox {{
+        background: {c.surface}; border: 1px solid {c.line}; border-radius: 10px; padding: 8px 10px;
+    }}
+    QComboBox:focus {{ border-color: {c.accent}; }}
+    QComboBox QLineEdit, QComboBox QLineEdit:focus {{
+        background: transparent; border: none; padding: 0; font-size: {pixels}px;
+    }}
+    QComboBox QAbstractItemView {{ background: {c.surface}; color: {c.text}; border: 1px solid {c.line}; }}
     QPushButton {{
         background: {c.accent}; color: {c.on_accent}; border: 2px solid {c.accent}; border-radius: 10px;
         padding: 11px 20px; font-weight: 600; min-width: 48px; font-size: {round(pixels * 1.08)}px;

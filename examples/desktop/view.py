@@ -34,10 +34,10 @@ class View(QWidget):
         self._arrived.connect(self._receive, Qt.ConnectionType.QueuedConnection)
         self.worker = Worker(open_job, self._arrived.emit)
 
-    def ask(self, text: str) -> None:
-        """Submit a text. Parts of its answer reach `show_part`, and its end `end`."""
+    def ask(self, asked: Any) -> None:
+        """Submit a text, or what else the job answers. Parts of its answer reach `show_part`, and its end `end`."""
         self.error.hide()
-        self._asked = self.worker.ask(text)
+        self._asked = self.worker.ask(asked)
 
     def forget(self) -> None:
         """Show nothing more of the newest text's answer."""

@@ -21,8 +21,11 @@ class Job(Protocol):
 
     about: str  # one line for the window: which model this is
 
-    def answer(self, text: str, stopped: threading.Event) -> Generator[Any, None, None]:
-        """Yield the parts of the answer to a text. Once `stopped` is set, the answer should end early."""
+    def answer(self, asked: Any, stopped: threading.Event) -> Generator[Any, None, None]:
+        """Yield the parts of the answer to a text, or to what else the view asks for.
+
+        Once `stopped` is set, the answer should end early.
+        """
 
     def close(self) -> None:
         """Release the model."""
@@ -68,18 +71,18 @@ class Worker:
     def __init__(self, open_job: Callable[[], Job], deliver: Callable[[Update], None]) -> None:
         self._open, self._deliver = open_job, deliver
         self._changed = threading.Condition()
-        self._waiting: str | None = None
+        self._waiting: Any = None
         self._number = 0  # of the newest text
         self._stopped = threading.Event()  # of the newest text
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
-    def ask(self, text: str) -> int:
+    def ask(self, asked: Any) -> int:
         """Submit a text in place of all earlier ones. Returns its number, at once."""
         with self._changed:
             self._forget()
-            self._waiting = text
+            self._waiting = asked
             self._changed.notify()
             return self._number
 
@@ -120,16 +123,16 @@ class Worker:
             while (asked := self._next()) is not None:
                 self._answer(job, *asked)
 
-    def _next(self) -> tuple[str, int, threading.Event] | None:
+    def _next(self) -> tuple[Any, int, threading.Event] | None:
         """Wait for a text; None once the worker is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting is not None)
-            text, self._waiting = self._waiting, None
-            return None if self._closed or text is None else (text, self._number, self._stopped)
+            asked, self._waiting = self._waiting, None
+            return None if self._closed or asked is None else (asked, self._number, self._stopped)
 
-    def _answer(self, job: Job, text: str, number: int, stopped: threading.Event) -> None:
+    def _answer(self, job: Job, asked: Any, number: int, stopped: threading.Event) -> None:
         try:
-            with closing(job.answer(text, stopped)) as parts:
+            with closing(job.answer(asked, stopped)) as parts:
                 for value in parts:
                     if not self._send(Part(number, value)):
                         return

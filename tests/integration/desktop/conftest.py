@@ -13,7 +13,8 @@ import pytest
 from tests.helpers.finding_reader import FindingReader
 from tests.helpers.onnx_writer import ONNX_WRITER
 from tests.helpers.paths import REPOSITORY
-from tests.helpers.tiny_bundles import tiny_graph, tiny_tokenizer, write_manifest
+from tests.helpers.teachable import write_teachable
+from tests.helpers.tiny_bundles import tiny_graph, tiny_tokenizer
 from tests.helpers.tiny_generators import write_generator
 
 from ftool.search.build import IndexSettings, build_index
@@ -62,9 +63,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the app ships it: classify, ask/kb.db and write, a model that chats."""
     folder = tmp_path_factory.mktemp("shipped") / "bundles"
     (folder / "classify" / "onnx").mkdir(parents=True)
-    (folder / "classify" / "onnx" / "model.onnx").write_bytes(tiny_graph())
+    (folder / "classify" / "onnx" / "model.onnx").write_bytes(tiny_graph(features=True))
     tiny_tokenizer().save(str(folder / "classify" / "tokenizer.json"))
-    write_manifest(folder / "classify")
+    write_teachable(folder / "classify")
     write_generator(
         folder / "write",
         ONNX_WRITER,

@@ -122,6 +122,55 @@ def test_typing_shows_what_the_model_answers(
     assert view.note.text().endswith(" ms")
 
 
+def test_a_corrected_answer_is_learnt_kept_and_taken_back(
+    open_window: Callable, qt: Any, display: str, example: SimpleNamespace, bundles: Path, tmp_path: Path
+) -> None:
+    path, text = tmp_path / "new" / "user.lessons", "minutes"
+
+    def opened() -> Any:
+        view = open_window(classify(lambda: example.jobs.Classifying(bundles / "classify", path))).views[0]
+        pump_until(qt, view.teaching.isVisible)
+        return view
+
+    with ft.TextClassifier.load(bundles / "classify") as model:
+        before = example.load("classify_view").spoken(str(model(text).label))
+    view = opened()
+    press(display, "type", text)
+    pump_until(qt, lambda: view.input.text() == text and view.headline.text() == before)
+    assert not view.undo.isEnabled()
+    view.label.setFocus()
+    view.label.setEditText("")
+    press(display, "type", "cooking_time")
+    pump_until(qt, lambda: view.label.currentText() == "cooking_time")
+    press(display, "key", "Return")
+    pump_until(qt, lambda: view.headline.text() == "Cooking time")
+    assert "cooking_time" in [view.label.itemText(place) for place in range(view.label.count())]
+    view.label.setEditText("lights")
+    view.teach.click()
+    pump_until(qt, view.error.isVisible)
+    assert "was taught as 'cooking_time' before, in lesson 1" in view.error.text()
+    view.window().close()
+    view = opened()
+    view.input.setText(text)
+    pump_until(qt, lambda: view.headline.text() == "Cooking time")
+    view.undo.click()
+    pump_until(qt, lambda: view.headline.text() == before)
+    assert not view.undo.isEnabled()
+
+
+def test_a_model_that_can_not_be_taught_offers_nothing(
+    open_window: Callable, qt: Any, example: SimpleNamespace, bundles: Path
+) -> None:
+    def fixed() -> Any:
+        job = example.jobs.Classifying(bundles / "classify")
+        job.teachable = False
+        return job
+
+    view = open_window(classify(fixed)).views[0]
+    pump_until(qt, lambda: "labels" in view.about.text())
+    assert not view.teaching.isVisible()
+
+
 def test_a_slow_model_neither_freezes_the_window_nor_queues_up(
     open_window: Callable, qt: Any, display: str, example: SimpleNamespace, bundles: Path
 ) -> None:
