@@ -1,4 +1,4 @@
-"""Readers of files that are no bundle's: data sets, texts to predict, documents and knowledge bases."""
+"""Readers of files outside bundles: data sets, texts to predict, documents and knowledge bases."""
 
 import sqlite3
 import zlib

@@ -118,7 +118,7 @@ SPOILED_BASES: Final = (
     _row("has a journal of garbage beside it", _beside("-journal"), *_SAME),
     _row("has a log of garbage beside it", _beside("-wal"), *_SAME),
     _row("has schema 99", _meta("schema", "99")),
-    _row("has a schema that is no number", _meta("schema", "'two'")),
+    _row("has a text as the number of its schema", _meta("schema", "'two'")),
     _row("has vectors of length 0", _meta("dimension", "0")),
     _row("has vectors of length 2^62", _meta("dimension", "4611686018427387904"), *_DAMAGED),
     _row("has vectors of half their length", _meta("dimension", "32"), *_DAMAGED),
@@ -151,7 +151,7 @@ SPOILED_BASES: Final = (
     ),
     _row("has bytes for a passage", _sql("UPDATE passages SET text = x'ff00ff'"), *_DAMAGED),
     _row(
-        "has text that is no UTF-8 for a passage",
+        "has bytes that are not UTF-8 as a passage's text",
         _sql("UPDATE passages SET text = CAST(x'ff00ff' AS TEXT)"),
         *_DAMAGED,
     ),
@@ -174,7 +174,7 @@ SPOILED_BASES: Final = (
     _row("has vectors that are cut", _sql("UPDATE vectors SET vectors = substr(vectors, 1, 7)"), *_DAMAGED),
     _row("has no bytes for vectors", _sql("UPDATE vectors SET vectors = x''"), *_OTHER),
     _row("has text for vectors", _sql("UPDATE vectors SET vectors = 'many numbers'"), *_DAMAGED),
-    _row("has vectors that are no numbers", _not_numbers, *_DAMAGED),
+    _row("has vectors that are not numbers", _not_numbers, *_DAMAGED),
     _row(
         "has vectors of passages that are missing",
         _sql("UPDATE vectors SET first = first + 1000000"),

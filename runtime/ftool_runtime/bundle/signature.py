@@ -95,7 +95,7 @@ def check_trusted(folder: Path, trusted: Sequence[TrustedKey], limits: Limits = 
     Raises:
         BundleError: the folder is not a bundle, or a file is altered, missing or not listed; SignatureError, which is
             one too, if none of the keys has signed this manifest.
-        InputError: there is no key, a key can't be read, or the bundle is too large.
+        InputError: no key is given, a key can't be read, or the bundle is too large.
         RuntimeMissingError: cryptography is not installed.
     """
     signed_by = signer(folder, trusted)

@@ -14,7 +14,9 @@ Result = TypeVar("Result")
 Steps = Generator[None, None, None]
 
 _UNLIMITED: Final = nullcontext()
-_FATAL_ONLY: Final = 4  # onnxruntime's log severity: an ended run is no error to print
+_FATAL_ONLY: Final = (
+    4  # onnxruntime's log severity: a run that was ended on purpose is not to be printed as an error
+)
 
 _here = threading.local()  # `deadline`: that of the call which this thread is working on
 

@@ -17,7 +17,7 @@ from ftool_runtime.teaching.lessons import Lesson, Lessons
 from ftool_runtime.teaching.teacher import Teacher
 
 _LARGEST: Final = 2**28  # bytes of a replay
-_WRITER: Final = "a lesson"  # who writes, as others are told
+_WRITER: Final = "a lesson"  # the writer's name in errors of other processes
 
 
 class Learner:
@@ -75,7 +75,7 @@ class Learner:
 
         def fewer(lessons: Lessons) -> Lessons:
             if not lessons.history:
-                raise InputError("there is no lesson to undo")
+                raise InputError("no lesson to undo: nothing was taught yet")
             undone.append(lessons.history[-1])
             return lessons.first(len(lessons.history) - 1)
 

@@ -115,7 +115,7 @@ class Lessons:
 
     @classmethod
     def read(cls, path: Path, bundle: str, shape: Shape) -> Self | None:
-        """Return the lessons in the file at `path`; None if there is no such file.
+        """Return the lessons in the file at `path`; None if the file does not exist.
 
         Args:
             path: the file.

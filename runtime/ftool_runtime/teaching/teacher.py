@@ -86,7 +86,7 @@ class Teacher:
         _check(label, max_loss_rise)
         graph, features = outputs[: self._shape.labels], rounded(outputs[None, self._shape.labels :])[0]
         self._check_repeated(lessons, features, label)
-        draft = _Draft(self, lessons, label, graph, features)
+        draft = _Draft(self, lessons, label, graph, features, outputs)
         row = draft.learn()
         logits = draft.logits(row)
         rise = self._loss(logits[: len(self.replay.logits)]) - self._loss(self.replay.logits)
@@ -95,7 +95,7 @@ class Teacher:
                 f"not learnt: to call this text {label!r}, the model would forget too much: the loss on its replay "
                 f"would rise by {rise:.3f}, and max_loss_rise is {max_loss_rise:g}; allow more, or teach a clearer text"
             )
-        return lessons.with_lesson(draft.lesson(logits[-1], rise), features, graph, row)
+        return lessons.with_lesson(draft.lesson(row, rise), features, graph, row)
 
     def known(self, lessons: Lessons) -> list[bool]:
         """Return, for each lesson, whether the model with all of them gives its text the label."""
@@ -132,10 +132,9 @@ class Teacher:
 
 
 class _Draft:
-    """One lesson that is being learnt. Its arrays have a row for each text: the replay's, the lessons', and this one.
+    """One lesson that is being learnt: a row is fitted to the replay's texts, the lessons' and this one.
 
-    Attributes:
-        row: of the head, float64 (features + 1,): what is added to the graph's logit of the label.
+    A row is what is added to the graph's logit of the label, float64 (features + 1,).
     """
 
     def __init__(
@@ -145,8 +144,13 @@ class _Draft:
         label: str,
         graph: NDArray[np.float32],
         features: NDArray[np.float32],
+        outputs: NDArray[np.float32],
     ) -> None:
-        """Gather what the row of `label` is fitted to; `graph` and `features` are the text's."""
+        """Gather what the row of `label` is fitted to.
+
+        `graph` and `features` are the text's logits and rounded features, `outputs` the logits and features as they
+        are, on which a call gives the text its label.
+        """
         self._teacher, self._label = teacher, label
         self._taught = [*(one.label for one in lessons.history), label]
         self._head = teacher.head(lessons)
@@ -166,12 +170,15 @@ class _Draft:
             self._features @ self._head.rows.T if len(self._head.rows) else 0.0
         )
 
+        self._outputs = outputs[graph.shape[0] :].astype(np.float64)
+        self._before = self._head.logits(outputs[None])[0].astype(np.float64)  # of the text
+
     def learn(self) -> NDArray[np.float64]:
         """Return the row that gives the text its label, with the smallest share that does. Raises LessonError."""
         row = self._start()
         for share in _SHARES:
             row = self._fit(share, row)
-            if self._learned(self.logits(row)[-1]):
+            if self._learned(self._after(row)):
                 return row
         raise LessonError(
             f"not learnt: the model can't tell this text from those with other labels; teach {self._label!r} by "
@@ -184,16 +191,22 @@ class _Draft:
         logits[:, self._column] = self._base + self._features @ row
         return logits
 
-    def lesson(self, logits: NDArray[np.float64], rise: float) -> Lesson:
-        """Return what is known of the lesson; `logits` are the text's after it, `rise` is that of the loss."""
+    def lesson(self, row: NDArray[np.float64], rise: float) -> Lesson:
+        """Return what is known of the lesson that has ended with `row`; `rise` is that of the loss."""
         return Lesson(
             label=self._label,
             new=self._new,
-            before=self._answer(self._logits[-1, : len(self._head.labels)]),
-            score=float(self._teacher.probabilities(logits)[self._column]),
+            before=self._answer(self._before),
+            score=float(self._teacher.probabilities(self._after(row))[self._column]),
             loss_rise=rise,
             taught=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+    def _after(self, row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logits that a call gives for the text, if the label has this row."""
+        logits = np.append(self._before, [0.0] * self._new)
+        logits[self._column] = self._base[-1] + self._outputs @ row[:-1] + row[-1]
+        return logits
 
     def _fit(self, share: float, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the label's row, if its lessons count as `share` of an average label's replay."""

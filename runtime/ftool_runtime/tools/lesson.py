@@ -27,7 +27,7 @@ def teach(model: Any, options: argparse.Namespace) -> tuple[dict[str, Any], list
     if sum((all(given), options.undo, options.reset)) > 1:
         raise InputError("give only one of a lesson (--text and --label), --undo and --reset")
     if not isinstance(model, TextClassifier):
-        raise InputError(f"{options.bundle} is no classifier: only classifiers can be taught")
+        raise InputError(f"{options.bundle} is not a classifier: only classifiers can be taught")
     path = options.lessons or lessons_file(options.bundle)
     model.open_lessons(path)
     lines = []

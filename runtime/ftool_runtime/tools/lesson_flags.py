@@ -30,9 +30,12 @@ def add_lessons(parser: argparse.ArgumentParser, explanation: str) -> None:
 
 
 def take_lessons(model: Any, path: Path) -> None:
-    """Let a loaded model take the lessons in the file at `path`. Raises InputError if it can't, or there is no file."""
+    """Let a loaded model take the lessons in the file at `path`.
+
+    Raises InputError if the model can't be taught, or the file does not exist or can't be used.
+    """
     if not hasattr(model, "open_lessons"):
         raise InputError("--lessons is for classifiers")
     if not path.exists():
-        raise InputError(f"there is no file {path}; `teach` writes one")
+        raise InputError(f"{path} does not exist; `teach` writes such a file")
     model.open_lessons(path)
