@@ -3,16 +3,31 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_LONGEST: Final = 4_000  # characters of a message
+_LAST: Final = 1_000  # of these, how many are the message's end, which holds the remedy
+
+
+def in_one_line(message: str) -> str:
+    """Return a message on one line: line ends, which names and values quoted from a file may hold, become spaces.
+
+    Of a message of more than 4,000 characters, as with a name of a megabyte in it, a part in the middle is left out.
+    """
+    line = " ".join(message.splitlines())
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST - _LAST - 3]} … {line[-_LAST:]}"
 
 
 class FtoolError(Exception):
     """Base class of ftool's exceptions. The message says how to fix the problem.
 
-    It is one line: line ends, which names and values quoted from a file may hold, become spaces.
+    It is one line (`in_one_line`).
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(" ".join(str(message).splitlines()))
+        super().__init__(in_one_line(str(message)))
 
 
 class BundleError(FtoolError):

@@ -36,7 +36,8 @@ def read_json(content: bytes | str, *, strict: bool = True, long_integers: bool 
         strict: whether to refuse values that JSON's grammar allows but that programs read differently or not at all:
             more than 64 levels of lists and objects, whole numbers beyond 64 bits, numbers beyond float64 (and NaN and
             Infinity, which are not JSON), keys that occur twice, and strings with half of a surrogate pair. True for
-            files of a bundle; False for rows of a user's data, whose readers check the values that they use.
+            files of a bundle; False for rows of a user's data, whose readers check the values that they use; only
+            more than 64 levels are then refused.
         long_integers: whether a strict reader takes whole numbers beyond 64 bits all the same. True for
             tokenizer_config.json, where transformers writes 1000000000000000019884624838656 for a tokenizer that knows
             no longest text.
@@ -63,7 +64,24 @@ def read_json(content: bytes | str, *, strict: bool = True, long_integers: bool 
     if strict and (found := _fault(value, MOST_LEVELS)) is not None:
         place, problem = found
         raise JsonError(f"is JSON that can't be used: {_path(place)} {problem}")
+    if not strict and is_too_deep(value):
+        raise JsonError(f"is JSON that can't be used: it is nested more than {MOST_LEVELS} levels deep")
     return value
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a JSON value has more than 64 levels of lists and objects, so that a recursive reader might fail."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _whole(digits: str) -> object:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 
 from ftool.errors import DocumentError
+from ftool_runtime.regular_files import open_regular
 
 _CHUNK = 2**20  # bytes read at a time
 _BYTE_ORDER_MARKS = {
@@ -52,10 +53,11 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
 
     The encoding is `encoding` if given. Otherwise it is the first of these that fits: the encoding that a byte order
     mark shows, UTF-8, the encoding that an HTML page declares, UTF-16 without a byte order mark, or a guess. Raises
-    OSError if the file can't be read, and DocumentError for an encoding that Python does not know.
+    OSError if the file is not a regular one or can't be read, and DocumentError for an encoding that Python does not
+    know.
     """
     statistics = _ByteStatistics()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for chunk in iter(lambda: file.read(_CHUNK), b""):
             statistics.add(chunk)
     digest = statistics.digest.hexdigest()
@@ -68,7 +70,7 @@ def examine(path: Path, encoding: str | None = None) -> FileContent:
         return FileContent(digest, found)
     if statistics.binary():
         return FileContent(digest, None)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return FileContent(digest, _guess(file.read(_CHUNK)) or statistics.western(), guessed=True)
 
 
@@ -103,7 +105,7 @@ def read_decoded(path: Path, encoding: str) -> Iterator[str]:
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     read = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for chunk in _chunks(file):
             try:
                 text = decoder.decode(chunk, final=not chunk)

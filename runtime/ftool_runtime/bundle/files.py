@@ -1,8 +1,6 @@
 """Open the files of a bundle, which may be hostile: only regular files inside the bundle, of a bounded size."""
 
 import io
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, Final
 from ftool_runtime.bundle.paths import path_inside
 from ftool_runtime.errors import BundleError
 from ftool_runtime.json_reader import JsonError, read_json
+from ftool_runtime.regular_files import NotRegularError, open_regular
 
 LARGEST_SETTINGS: Final = (
     2**24
@@ -18,18 +17,6 @@ LARGEST_SETTINGS: Final = (
 LARGEST_TEMPLATE: Final = 2**20  # bytes of a chat template
 LARGEST_GOLDEN: Final = 2**28  # bytes of golden.json, which holds outputs for every token
 LARGEST_TOKENIZER: Final = 2**29  # bytes of tokenizer.json; real ones have up to 35 MB
-
-_KINDS: Final = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
-# Opening a named pipe without a writer would wait for one. Windows has neither flag, but needs O_BINARY.
-_FLAGS: Final = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 def read_file(folder: Path, name: str, largest: int) -> bytes:
@@ -40,7 +27,7 @@ def read_file(folder: Path, name: str, largest: int) -> bytes:
     """
     path = path_inside(folder, name)
     try:
-        with open_regular(path) as file:
+        with open_bundled(path) as file:
             content = file.read(largest + 1)
     except OSError as error:
         raise BundleError(f"can't read {path}: {error.strerror or error}") from error
@@ -73,30 +60,13 @@ def read_json_file(folder: Path, name: str, largest: int = LARGEST_SETTINGS) -> 
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[io.BufferedReader]:
+def open_bundled(path: Path) -> Iterator[io.BufferedReader]:
     """Yield the regular file at `path`, opened for reading in binary.
 
     Raises BundleError if `path` is anything else, such as a named pipe, which is not opened, and OSError.
     """
-    check_regular(path, path.stat())
-    descriptor = os.open(path, _FLAGS)
     try:
-        check_regular(path, os.fstat(descriptor))  # again: it may have been replaced
-    except BaseException:
-        os.close(descriptor)
-        raise
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
-
-
-def check_regular(path: Path, found: os.stat_result) -> None:
-    """Raise BundleError unless `found`, the status of `path`, is that of a regular file."""
-    if (problem := not_regular(found)) is not None:
-        raise BundleError(f"{path} {problem}; copy or export the bundle again")
-
-
-def not_regular(found: os.stat_result) -> str | None:
-    """Return what a file is, as the end of a sentence ("is a named pipe"); None if it is a regular file."""
-    if stat.S_ISREG(found.st_mode):
-        return None
-    return f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a regular file"
+        with open_regular(path) as file:
+            yield file
+    except NotRegularError as error:
+        raise BundleError(f"{path} {error.reason}; copy or export the bundle again") from error

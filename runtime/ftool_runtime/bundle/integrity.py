@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ftool_runtime.bundle.files import not_regular, open_regular
+from ftool_runtime.bundle.files import open_bundled
 from ftool_runtime.bundle.manifest import FileRecord, Manifest, manifest_problem
 from ftool_runtime.bundle.paths import MANIFEST_FILE, SIGNATURE_FILE, path_inside
 from ftool_runtime.errors import BundleError
+from ftool_runtime.regular_files import not_regular
 
 _UNLISTED: Final = "is not in the manifest's list of files"
 _LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that file managers create
@@ -22,7 +23,7 @@ def file_record(path: Path) -> FileRecord:
     """
     import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
 
-    with open_regular(path) as file:
+    with open_bundled(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileRecord(bytes=path.stat().st_size, sha256=digest)
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 DELIMITERS: Final = (",", ";", "\t", "|")  # possible delimiters of CSV; earlier ones win ties
 PEEKED: Final = 4  # lines by which the form is recognised
+_MOST_NAMES: Final = 16_384  # cells of the header that are compared with known names
 
 
 class CsvForm(NamedTuple):
@@ -61,7 +62,7 @@ def _delimiter(first: Sequence[str], columns: int | None, known: Callable[[str],
         return next((mark for mark in DELIMITERS if len(cells[mark]) == columns), ",")
 
     def rank(mark: str) -> tuple[int, int, bool]:
-        names = [] if known is None else [cell for cell in cells[mark] if known(cell.strip())]
+        names = [] if known is None else [cell for cell in cells[mark][:_MOST_NAMES] if known(cell.strip())]
         return len(cells[mark]), len(names), not any(cell.startswith(" ") for cell in cells[mark])
 
     return max(DELIMITERS, key=rank)

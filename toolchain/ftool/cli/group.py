@@ -59,9 +59,10 @@ class Failure(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
+        from ftool_runtime.errors import in_one_line
         from ftool_runtime.text.printable import printable
 
-        super().__init__(printable(" ".join(message.splitlines())))
+        super().__init__(printable(in_one_line(message)))
 
 
 class Interrupted(Failure):
@@ -156,6 +157,8 @@ def _errors_in_one_line(ctx: click.Context) -> Iterator[None]:
 
         drop_output()
         raise BrokenOutput from error
+    except MemoryError as error:
+        _fail(ctx, "not enough memory; close other programs, or give less data", error)
     except OSError as error:
         if error.errno is None:
             raise

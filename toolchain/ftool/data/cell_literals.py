@@ -11,6 +11,7 @@ import tokenize
 from typing import Any
 
 from ftool.data.table import Cell
+from ftool_runtime.json_reader import is_too_deep
 
 _STARTS = ("[", "{", "(", "array(", "np.array(")
 _QUOTED_START = re.compile(r"""[\[{]\s*['"]""")
@@ -37,6 +38,8 @@ def read_literal(cell: Cell) -> Cell:
         return cell
     try:
         value = _parsed(text)
+        if is_too_deep(value):
+            raise RecursionError
     except (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
         if _QUOTED_START.match(text) or _LIST_OF_SEVERAL.match(text):
             raise BadLiteralError("looks like a list or dict but is not one") from error

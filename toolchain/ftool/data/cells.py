@@ -117,7 +117,7 @@ def number_of(cell: Cell) -> float | None:
         return None
     try:
         number = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number beyond 1.8e308
         return None
     return number if math.isfinite(number) else None
 

@@ -5,8 +5,10 @@ A column is found by the name that the user gives, or else by its usual names.
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from ftool.data.table import Cell, Table
@@ -135,11 +137,16 @@ INPUT: Final = Column(
 SYSTEM: Final = Column("system prompts", "", ("system", "system_prompt"))
 
 
+_USUAL: Final = frozenset(
+    _PUNCTUATION.sub("", usual)
+    for kind in (TEXT, LABEL, WORDS, QUESTION, ANCHOR, SOURCE, TARGET, PROMPT, ANSWER)
+    for usual in kind.usual
+)
+
+
 def is_usual(name: str) -> bool:
     """Whether a name is a usual name of a column of texts, labels, sources or answers."""
-    compared = _PUNCTUATION.sub("", name.lower())
-    kinds = (TEXT, LABEL, WORDS, QUESTION, ANCHOR, SOURCE, TARGET, PROMPT, ANSWER)
-    return any(compared == _PUNCTUATION.sub("", usual) for kind in kinds for usual in kind.usual)
+    return _PUNCTUATION.sub("", name.lower()) in _USUAL
 
 
 def header_below(rows: Iterable[tuple[int, Sequence[Cell]]]) -> str:
@@ -201,10 +208,18 @@ def optional_column(
 
 def _positions(table: Table, usual: str) -> list[int]:
     """Return the positions of the columns with a usual name: those that differ in case only, or else in punctuation."""
-    names = [name.lower() for name in table.columns]
-    if usual not in names:
-        names, usual = [_PUNCTUATION.sub("", name) for name in names], _PUNCTUATION.sub("", usual)
-    return [position for position, name in enumerate(names) if name == usual]
+    exact, plain = _places(table.columns)
+    return list(exact.get(usual, ()) or plain.get(_PUNCTUATION.sub("", usual), ()))
+
+
+@lru_cache(maxsize=8)
+def _places(columns: tuple[str, ...]) -> tuple[Mapping[str, Sequence[int]], Mapping[str, Sequence[int]]]:
+    """Return the positions of names in lower case, and of these without punctuation."""
+    exact, plain = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+    for position, name in enumerate(columns):
+        exact[name.lower()].append(position)
+        plain[_PUNCTUATION.sub("", name.lower())].append(position)
+    return exact, plain
 
 
 def named_column(table: Table, name: str) -> str:

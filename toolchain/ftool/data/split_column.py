@@ -1,6 +1,7 @@
 """Divide a table by a column that names the split of each row, such as `split` or `is_valid`."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,10 +29,8 @@ def divided(tables: Mapping[str, Table]) -> dict[str, Table]:
         return dict(tables)
     named = {
         name: splits
-        for name in dict.fromkeys(table.columns)
-        if table.columns.count(name) == 1
-        and (splits := _splits_of(table, name)) is not None
-        and "train" in splits
+        for name, count in Counter(table.columns).items()
+        if count == 1 and (splits := _splits_of(table, name)) is not None and "train" in splits
     }
     used = next((name for name, splits in named.items() if None not in splits), None)
     unused = [_unused(table, name, splits) for name, splits in named.items() if name != used]

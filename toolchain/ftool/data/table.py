@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
+
+from ftool.errors import DataError
+
+MOST_COLUMNS: Final = 16_384  # of a table, as in Excel
 
 Cell = Any  # a string from CSV and TSV; any value that JSON, Parquet and the hub hold
 
@@ -23,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows with named columns.
+    """Rows with named columns. Raises DataError for more than `MOST_COLUMNS` columns.
 
     Attributes:
         source: the name of the file, or of the data set and split, as shown in messages.
@@ -44,6 +48,9 @@ class Table:
     notes: tuple[str, ...] = ()
     delimiter: str = ""
 
+    def __post_init__(self) -> None:
+        check_width(self.source, len(self.columns))
+
     @property
     def numbers(self) -> list[int]:
         """The row numbers, in order."""
@@ -60,3 +67,12 @@ class Table:
         A table without columns is returned unchanged.
         """
         return replace(self, rows=[self.rows[position] for position in positions]) if self.columns else self
+
+
+def check_width(source: str, columns: int) -> None:
+    """Raise DataError, which names `source`, for more than `MOST_COLUMNS` columns."""
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{source}: has {columns:,} columns; at most {MOST_COLUMNS:,} are read; look for a wrong separator or for "
+            "values in place of names, or leave columns out"
+        )

@@ -10,11 +10,14 @@ from ftool.errors import RecipeError
 from ftool.recipe.schema import DERIVED, explanation, marked
 from ftool.recipe.sections import is_default
 from ftool_runtime.atomic import replacing
+from ftool_runtime.regular_files import open_regular
 from ftool_runtime.schema import join
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
     from tomlkit.toml_document import TOMLDocument
+
+_LARGEST = 2**20  # bytes of a recipe; real ones have some kilobytes
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,7 +26,11 @@ def read(path: Path) -> dict[str, Any]:
     Raises RecipeError if the file is missing, can't be read, or is not TOML in UTF-8.
     """
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        with open_regular(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise RecipeError(f"is larger than {_LARGEST:,} bytes, which no recipe is")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise RecipeError("file not found; `ftool new` writes one") from error
     except OSError as error:
@@ -34,6 +41,10 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"is not TOML: {error}") from error
+    except RecursionError as error:
+        raise RecipeError("is TOML that can't be read: its values are nested too deeply") from error
+    except ValueError as error:  # a number of more digits than Python converts
+        raise RecipeError(f"is TOML that can't be read: {error}") from error
 
 
 def write(settings: Any, path: Path, shown: Callable[[str], bool]) -> None:

@@ -15,6 +15,7 @@ from ftool.search.parsers.html import visible_text
 from ftool.search.parsers.json_lines import BadRows, json_documents
 from ftool.search.parsers.markdown import visible_markdown
 from ftool.search.types import Document, Piece
+from ftool_runtime.regular_files import open_regular
 
 KINDS: Final = {
     ".txt": "text",
@@ -85,11 +86,11 @@ def files_in(roots: Sequence[Path], found: FoundFiles) -> Iterator[tuple[Path, s
     directly is read as text if its suffix is unknown. Raises DocumentError if a path does not exist.
     """
     for root in roots:
-        if root.is_file():
+        if root.is_dir():
+            yield from _files_in_folder(root, found)
+        elif root.exists():
             found.given.add(document_name(root))
             yield root, document_name(root)
-        elif root.is_dir():
-            yield from _files_in_folder(root, found)
         else:
             raise DocumentError(f"{root}: no such file or folder; check the path")
 
@@ -178,7 +179,7 @@ def check_libraries(roots: Sequence[Path]) -> None:
 
 
 def _formatted_document(path: Path, name: str, found: FoundFiles) -> Iterator[Document]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if not file.tell():
             found.without_text[name] = "empty"

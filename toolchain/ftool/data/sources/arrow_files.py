@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ftool.data.sources.files import DataFile
@@ -21,11 +22,9 @@ def read_parquet(file: DataFile) -> Table:
     import pyarrow
     import pyarrow.parquet
 
-    try:
-        table = pyarrow.parquet.read_table(io.BytesIO(file.content))
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{file.source}: not a Parquet file: {str(error).splitlines()[0]}") from error
-    return arrow_table(file.source, table)
+    content = file.content
+    with _damage_named(file.source, "a Parquet file"):
+        return arrow_table(file.source, pyarrow.parquet.read_table(io.BytesIO(content)))
 
 
 def read_arrow(file: DataFile) -> Table:
@@ -37,14 +36,26 @@ def read_arrow(file: DataFile) -> Table:
     import pyarrow.feather
 
     content = file.content
-    try:
+    with _damage_named(file.source, "an Arrow file"):
         try:
             table = pyarrow.feather.read_table(io.BytesIO(content))
         except pyarrow.ArrowException:
             table = pyarrow.ipc.open_stream(io.BytesIO(content)).read_all()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{file.source}: not an Arrow file: {str(error).splitlines()[0]}") from error
-    return arrow_table(file.source, table)
+        return arrow_table(file.source, table)
+
+
+@contextmanager
+def _damage_named(source: str, kind: str) -> Iterator[None]:
+    """Within the block, raise DataError, which names `source`, for what is raised for a damaged file of columns.
+
+    This may be other than pyarrow's own errors: dates beyond Python's, texts that are not UTF-8, a schema of the
+    `datasets` library that is not JSON.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(f"{source}: not {kind}, or damaged: {reason}; write the file again") from error
 
 
 def arrow_table(source: str, table: Any) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ftool.data.cells import BadRows
 from ftool.data.columns import header_below, is_usual
 from ftool.data.sources.files import DataFile
-from ftool.data.table import Row, Table
+from ftool.data.table import Row, Table, check_width
 from ftool.errors import DataError
 from ftool_runtime.text.rows import Row as Parsed
 from ftool_runtime.text.rows import RowError, csv_delimiter, csv_rows, tsv_rows
@@ -70,6 +70,7 @@ def _table(source: str, rows: Iterator[Parsed], columns: Sequence[str] | None, r
         first = next(rows, None) if columns is None else Parsed(1, columns)
         if first is None:  # nothing but what is left out, such as "sep=;"
             raise DataError(f"{source}: holds no rows")
+        check_width(source, len(first.value))
         names = tuple(cell.strip() for cell in first.value)
         kept: list[Row] = []
         bad, cells_of_bad = BadRows(), []

@@ -2,27 +2,32 @@
 
 import bz2
 import gzip
+import io
 import logging
 import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from ftool.encodings import encoding_of
 from ftool.errors import DataError
+from ftool.unpacking import Readable, TooLargeError, check_archive, unpack
 from ftool_runtime.errors import nearest
+from ftool_runtime.regular_files import NotRegularError, open_regular
 
 _log = logging.getLogger(__name__)
 
-_COMPRESSIONS: Mapping[
-    str, tuple[bytes, Callable[[bytes], bytes]]
-] = {  # the first bytes, and how to decompress
-    "gz": (b"\x1f\x8b", gzip.decompress),
-    "bz2": (b"BZh", bz2.decompress),
-    "xz": (b"\xfd7zXZ\x00", lzma.decompress),
+_COMPRESSIONS: Mapping[str, tuple[bytes, Callable[[io.BytesIO], AbstractContextManager[Readable]]]] = {
+    "gz": (
+        b"\x1f\x8b",
+        lambda packed: gzip.GzipFile(fileobj=packed),
+    ),  # the first bytes, and what unpacks the file
+    "bz2": (b"BZh", bz2.BZ2File),
+    "xz": (b"\xfd7zXZ\x00", lzma.LZMAFile),
 }
 _OTHER_KINDS: Mapping[bytes, str] = {  # the first bytes of files that people give a wrong suffix
     b"PK\x03\x04": "an Excel workbook (.xlsx) or a zip archive",
@@ -130,11 +135,16 @@ def files_in_zip(path: Path) -> list[DataFile]:
     Raises DataError if the archive is missing, damaged or encrypted.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            check_archive(archive, path.stat().st_size)
             members = [member for member in archive.infolist() if not member.is_dir()]
+    except TooLargeError as error:
+        raise DataError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
-    except (OSError, zipfile.BadZipFile) as error:
+    except NotRegularError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from error
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a zip archive, or damaged ({error})") from error
     parts = {member.filename: PurePosixPath(member.filename).parts for member in members}
     shown = sorted(
@@ -156,11 +166,14 @@ def files_in_zip(path: Path) -> list[DataFile]:
 def _read_member(path: Path, name: str) -> bytes:
     source = f"{path}/{name}"
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _decompressed(source, PurePosixPath(name).suffix, archive.read(name))
-    except RuntimeError as error:  # encrypted
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive, archive.open(name) as member:
+            content = unpack(member, min(archive.getinfo(name).compress_size, path.stat().st_size))
+            return _decompressed(source, PurePosixPath(name).suffix, content)
+    except TooLargeError as error:
+        raise DataError(f"{source}: {error}") from error
+    except RuntimeError as error:  # encrypted, or compressed by a method that zipfile does not know
         raise DataError(f"{source}: can't be read: {error}; unpack the archive") from error
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError) as error:
         raise DataError(f"{source}: the archive is damaged or cut short ({error})") from error
 
 
@@ -175,7 +188,8 @@ def read_text(path: Path) -> str:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file{_nearby(path)}") from error
     except OSError as error:
@@ -185,10 +199,13 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decompressed(source: str, end: str, content: bytes) -> bytes:
     """Return the content of a file whose name has the suffix `end`, decompressed."""
-    for suffix, (magic, decompress) in _COMPRESSIONS.items():
+    for suffix, (magic, unpacking) in _COMPRESSIONS.items():
         if content.startswith(magic) and (suffix == "gz" or end.lower() == f".{suffix}"):
             try:
-                return decompress(content)
+                with unpacking(io.BytesIO(content)) as unpacked:
+                    return unpack(unpacked, len(content))
+            except TooLargeError as error:
+                raise DataError(f"{source}: {error}") from error
             except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
                 raise DataError(f"{source}: the .{suffix} file is damaged or cut short ({error})") from error
     return content

@@ -52,11 +52,16 @@ def read_hub(hub_id: str) -> dict[str, Table]:
 def read_saved(folder: Path) -> dict[str, Table]:
     """Return a dict from split name to table for a folder that was saved by `save_to_disk`.
 
-    The only key is "all" if a single `Dataset` was saved.
+    The only key is "all" if a single `Dataset` was saved. Raises DataError if the folder is damaged.
     """
     import datasets
 
-    loaded = datasets.load_from_disk(str(folder))
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # datasets does not document what it raises for damaged files
+        raise DataError(
+            f"{folder}: can't be loaded, or damaged: {_first_line(error)}; save it again"
+        ) from error
     if isinstance(loaded, datasets.Dataset):
         return {"all": dataset_table(str(folder), loaded)}
     return dataset_tables(str(folder), loaded)

@@ -10,10 +10,13 @@ from ftool.data.sources.annotation_tools import plain_records
 from ftool.data.sources.files import DataFile
 from ftool.data.sources.squad import is_squad, squad_table
 from ftool.data.splits import split_called, with_left_out_warning
-from ftool.data.table import Row, Table
+from ftool.data.table import Row, Table, check_width
 from ftool.errors import DataError
+from ftool_runtime.json_reader import MOST_LEVELS, is_too_deep
 from ftool_runtime.text.rows import RowError, json_rows
 
+_MANY_CELLS = 10**8  # of a table that rows with different names would need
+_SPARSE = 100  # cells for one value, from which such a table is refused
 _BETWEEN = re.compile(r"\s*,?\s*")
 
 
@@ -28,6 +31,7 @@ def read_jsonl(file: DataFile, columns: Sequence[str] | None = None) -> dict[str
         value = json.loads(file.text)
     except (ValueError, RecursionError):  # more than one value, as JSON lines have, or a bad line
         return {"all": _lines(file, columns)}
+    _refuse_deep(file.source, value)
     if isinstance(value, list) and all(isinstance(one, dict | list) for one in value):
         return _tables(file.source, value, columns)
     if isinstance(value, dict) and ("\n" in file.text.strip() or is_squad(value)):
@@ -53,6 +57,7 @@ def read_json(file: DataFile, columns: Sequence[str] | None = None) -> dict[str,
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file.source}: JSON that can't be read: {error}") from error
+    _refuse_deep(file.source, value)
     return _tables(file.source, value, columns)
 
 
@@ -85,12 +90,24 @@ def _objects(text: str) -> list[tuple[int, Any]] | None:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             return None
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or is_too_deep(value):
             return None
         objects.append((line, value))
         line += text.count("\n", place, end)
         place = end
     return None
+
+
+def _refuse_deep(source: str, value: Any) -> None:
+    """Raise DataError for values with so many levels that what reads them could fail; it names the row of a list."""
+    if not is_too_deep(value):
+        return
+    rows = value if isinstance(value, list) else []
+    row = next((f"row {number}" for number, one in enumerate(rows, start=1) if is_too_deep([one])), "it")
+    raise DataError(
+        f"{source}: JSON that can't be read: {row} is nested more than {MOST_LEVELS} levels deep; write rows of texts, "
+        "numbers and lists of them"
+    )
 
 
 def _tables(source: str, value: Any, columns: Sequence[str] | None) -> dict[str, Table]:
@@ -183,6 +200,8 @@ def records_table(source: str, records: Sequence[tuple[int, Any]], columns: Sequ
     names = list(
         columns or dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
     )
+    check_width(source, len(names))
+    _refuse_sparse(source, records, len(names))
     rows, bad = [], BadRows()
     for number, record in records:
         if isinstance(record, dict):
@@ -201,3 +220,15 @@ def records_table(source: str, records: Sequence[tuple[int, Any]], columns: Sequ
             )
     bad.refuse()
     return Table(source, tuple(names), rows, warnings=tuple(f"{source}: {warning}" for warning in warnings))
+
+
+def _refuse_sparse(source: str, records: Sequence[tuple[int, Any]], columns: int) -> None:
+    """Raise DataError if a table of the records would hold far more empty cells than the records hold values."""
+    cells = columns * len(records)
+    if cells > _MANY_CELLS and cells > _SPARSE * sum(
+        len(one) for _, one in records if isinstance(one, dict | list)
+    ):
+        raise DataError(
+            f"{source}: the rows have few names in common: {len(records):,} rows have {columns:,} names, such as "
+            f"those of row {records[-1][0]}; give all rows the same names"
+        )

@@ -13,6 +13,7 @@ from ftool.data.splits import split_called, with_left_out_warning
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 from ftool.extras import install
+from ftool.unpacking import TooLargeError, check_archive
 
 SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm")
 
@@ -32,11 +33,17 @@ def read_spreadsheet(file: DataFile, columns: Sequence[str] | None = None) -> di
         raise DataError(
             f"{file.source}: Excel files need openpyxl: {install('excel')}, or save the sheet as CSV"
         ) from error
+    content = file.content
     try:
-        book = openpyxl.load_workbook(io.BytesIO(file.content), read_only=True, data_only=True)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_archive(archive, len(content))
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         sheets = {sheet.title: _rows_of(sheet) for sheet in book.worksheets}
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, SyntaxError) as error:  # SyntaxError: bad XML
-        raise DataError(f"{file.source}: not an Excel workbook (.xlsx): {error}") from error
+    except TooLargeError as error:
+        raise DataError(f"{file.source}: {error}") from error
+    except Exception as error:  # openpyxl does not document what it raises for damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{file.source}: not an Excel workbook (.xlsx), or damaged: {reason}") from error
     filled = {title: rows for title, rows in sheets.items() if rows}
     if not filled:
         raise DataError(f"{file.source}: holds no filled cell")

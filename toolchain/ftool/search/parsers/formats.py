@@ -14,6 +14,7 @@ from ftool.search.parsers.epub import epub_pieces
 from ftool.search.parsers.office import docx_pieces, pptx_pieces, xlsx_pieces
 from ftool.search.parsers.pdf import pdf_pieces
 from ftool.search.types import Heading, Piece, Title
+from ftool.unpacking import TooLargeError, check_archive
 from ftool_runtime.errors import RuntimeMissingError
 
 _LARGEST_PART = 2**28  # bytes of one unpacked file of a .docx, .pptx, .xlsx or .epub file
@@ -107,6 +108,10 @@ def _check_archive(path: Path, name: str) -> None:
         raise DocumentError(f"{path}: {reason}")
     with zipfile.ZipFile(path) as archive:
         largest = max((part.file_size for part in archive.infolist()), default=0)
+        try:
+            check_archive(archive, path.stat().st_size)
+        except TooLargeError as error:
+            raise DocumentError(f"{path}: {error}") from error
     if largest > _LARGEST_PART:
         raise DocumentError(
             f"{path}: unpacks to a part of {largest:,} bytes; at most {_LARGEST_PART:,} are read; split the document"
