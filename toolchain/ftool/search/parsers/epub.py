@@ -47,7 +47,9 @@ def epub_pieces(path: Path) -> Iterator[Piece]:
 def _spine(content: Any) -> Iterator[str]:
     """Yield the links of a book's pages in reading order, without the table of contents."""
     items = {item.get("id"): item for item in content.xpath("//*[local-name()='item']")}
-    for reference in content.xpath("//*[local-name()='itemref']/@idref"):
+    for reference in dict.fromkeys(
+        content.xpath("//*[local-name()='itemref']/@idref")
+    ):  # each stands there once
         item = items.get(reference)
         if (
             item is None

@@ -14,7 +14,7 @@ from ftool.search.parsers.epub import epub_pieces
 from ftool.search.parsers.office import docx_pieces, pptx_pieces, xlsx_pieces
 from ftool.search.parsers.pdf import pdf_pieces
 from ftool.search.types import Heading, Piece, Title
-from ftool.unpacking import TooLargeError, check_archive
+from ftool.unpacking import TooLargeError, bounded, check_archive
 from ftool_runtime.errors import RuntimeMissingError
 
 _LARGEST_PART = 2**28  # bytes of one unpacked file of a .docx, .pptx, .xlsx or .epub file
@@ -71,10 +71,12 @@ def format_pieces(path: Path) -> Iterator[Piece]:
     try:
         if found.zipped:
             _check_archive(path, found.name)
-        for piece in found.pieces(path):
+        for piece in bounded(found.pieces(path), path.stat().st_size):
             yield _readable(piece)
     except (DocumentError, RuntimeMissingError):
         raise
+    except TooLargeError as error:
+        raise DocumentError(f"{path}: {error}") from error
     except Exception as error:  # libraries do not document what they raise for damaged files
         if isinstance(error, OSError) and error.filename is not None:
             raise  # the file can't be opened
@@ -108,11 +110,9 @@ def _check_archive(path: Path, name: str) -> None:
         raise DocumentError(f"{path}: {reason}")
     with zipfile.ZipFile(path) as archive:
         largest = max((part.file_size for part in archive.infolist()), default=0)
-        try:
-            check_archive(archive, path.stat().st_size)
-        except TooLargeError as error:
-            raise DocumentError(f"{path}: {error}") from error
-    if largest > _LARGEST_PART:
-        raise DocumentError(
-            f"{path}: unpacks to a part of {largest:,} bytes; at most {_LARGEST_PART:,} are read; split the document"
-        )
+        if largest > _LARGEST_PART:
+            raise DocumentError(
+                f"{path}: unpacks to a part of {largest:,} bytes; at most {_LARGEST_PART:,} are read; split the "
+                "document"
+            )
+        check_archive(archive, path.stat().st_size)
