@@ -43,6 +43,22 @@ FOUND: Final = (
         b'{"source": "bundle", "tolerance": 1, "inputs": [[7]], "outputs": [[1.0]], "tokens": [[7]], "answers": []}',
     ),
     Found(
+        "golden.json of a decoder",
+        "IndexError: a token id below 0",
+        b'{"source": "bundle", "tolerance": 1, "inputs": [[7]], "outputs": [[1.0]], "tokens": [[-9223372036854775808]], '
+        b'"answers": [{"text": "a", "token_ids": [7]}]}',
+    ),
+    Found(
+        "rows.jsonl",
+        "RecursionError: lists in 900 lists as a label",
+        b'{"text": "one", "label": ' + b"[" * 900 + b"]" * 900 + b"}\n",
+    ),
+    Found(
+        "rows.json",
+        "OverflowError: a number of 400 digits as a label",
+        b'[{"text": "one", "label": 1' + b"0" * 400 + b'}, {"text": "two", "label": 2}]',
+    ),
+    Found(
         "rows.jsonl",
         "TypeError: a list in place of Prodigy's answer",
         b'{"text": "Ann", "spans": [], "answer": "accept"}\n{"text": "Bob", "spans": [], "answer": []}\n',

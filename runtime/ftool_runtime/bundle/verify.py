@@ -199,7 +199,7 @@ def _compare_texts(golden: Golden, model: Any) -> tuple[float, list[str | None]]
         expected: list[int] = list(answer["token_ids"])
         got = list(model.generate([row], **golden.options)[0].ids)
         scores = model.score_tokens([row], [expected])[0]
-        if max((*tokens, *expected)) >= scores.shape[-1]:
+        if not 0 <= min((*tokens, *expected)) <= max((*tokens, *expected)) < scores.shape[-1]:
             raise BundleError(f"{GOLDEN_FILE} has token ids that the model lacks")
         differences.append(float(np.abs(scores[0][list(tokens)] - logits).max()))
         text = {"text": model.decode(expected), "token_ids": expected}

@@ -60,6 +60,16 @@ def test_a_recipe_needs_no_more_than_its_data(tmp_path: Path) -> None:
         (MINIMAL + "[export]\nmax_drop = 1.5\n", "export.max_drop must be from 0 to 1, got 1.5"),
         (MINIMAL + "[export]\nembedding_bits = 2\n", "export.embedding_bits must be 8 or 4, got 2"),
         (MINIMAL + "validation_fraction = 0.5\n", "data.validation_fraction must be above 0, below 0.5"),
+        (MINIMAL + "[train]\nepochs = 1e308\n", "train.epochs must be at most 1,000,000, got 1e+308"),
+        (MINIMAL + f"[train]\nbatch_size = {2**31}\n", "train.batch_size must be from -2147483647 to"),
+        (MINIMAL + f"[train]\nseed = {10**20}\n", "train.seed must be from -2147483647 to 2147483647"),
+        (MINIMAL + f"seed = -{10**20}\n", "data.seed must be from -2147483647 to 2147483647, got -1000"),
+        (MINIMAL + f"[generation]\nnum_beams = {10**20}\n", "generation.num_beams must be from -2147483647"),
+        (MINIMAL + f"x = {'9' * 5_000}\n", "is TOML that can't be read: Exceeds the limit"),
+        (MINIMAL + f"x = {'[' * 5_000}\n", "its values are nested too deeply"),
+        (f"a{'.a' * 50_000} = 1\n", "has a name of more than 64 parts"),
+        ("[a" + " . 'a b'" * 50_000 + "]\n", "has a name of more than 64 parts"),
+        ("#" * 2**20 + "\n", "is larger than 1,048,576 bytes, which no recipe is"),
         ("train = 3\n" + MINIMAL, "train must be a table"),
         ('task = "text-classification\n', "is not TOML"),
     ],
@@ -70,6 +80,14 @@ def test_a_wrong_recipe_is_refused_with_file_key_and_remedy(tmp_path: Path, text
         Recipe.read(path)
     assert str(path) in str(refused.value)
     assert message in str(refused.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs named pipes")
+@pytest.mark.timeout(10, func_only=True)
+def test_a_recipe_that_is_a_named_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "recipe.toml")
+    with pytest.raises(RecipeError, match="can't be read: it is a named pipe, not a regular file"):
+        Recipe.read(tmp_path / "recipe.toml")
 
 
 def test_a_missing_recipe_names_the_command_that_writes_one(tmp_path: Path) -> None:

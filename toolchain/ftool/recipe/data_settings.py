@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from ftool.recipe.schema import SOME_TASKS, require
+from ftool.recipe.schema import SOME_TASKS, require, require_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,7 @@ class DataSettings:
     seed: Annotated[int, "decides which rows are split off"] = 13
 
     def __post_init__(self) -> None:
+        require_sizes(self, "data")
         require(self.path.strip() != "", "data.path", "a file, folder, hub id, or builtin:NAME", self.path)
         for name in ("validation_fraction", "test_fraction"):
             require(0 < getattr(self, name) < 0.5, f"data.{name}", "above 0, below 0.5", getattr(self, name))

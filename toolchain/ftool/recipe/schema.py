@@ -3,6 +3,7 @@
 A setting is annotated `Annotated[type, explanation, *marks]`.
 """
 
+from dataclasses import fields
 from typing import Annotated, Any, Final, get_origin, get_type_hints
 
 from ftool.errors import RecipeError
@@ -13,6 +14,8 @@ SOME_TASKS: Final = "some tasks"
 DERIVED: Final = "derived"  # marks settings whose default depends on the task or on other settings
 
 
+_LARGEST: Final = 2**31 - 1  # of 32 bits, as in torch, numpy's seeds and tokenizers
+
 SETTINGS: Final = Builder(error=RecipeError, table="a table, [{at}]")
 
 
@@ -20,6 +23,14 @@ def require(holds: bool, key: str, what: str, value: object) -> None:
     """Raise RecipeError with the message "KEY must be WHAT, got VALUE" if `holds` is false."""
     if not holds:
         raise RecipeError(f"{key} must be {what}, got {show(value)}")
+
+
+def require_sizes(settings: Any, table: str) -> None:
+    """Raise RecipeError, which names the key in `table`, for a whole number that the libraries below can't hold."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, int):
+            require(abs(value) <= _LARGEST, f"{table}.{field.name}", f"from -{_LARGEST} to {_LARGEST}", value)
 
 
 def explanation(kind: type[Any], name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from ftool.errors import RecipeError
 from ftool.recipe.data_settings import DataSettings
-from ftool.recipe.schema import DERIVED, SOME_TASKS, require
+from ftool.recipe.schema import DERIVED, SOME_TASKS, require, require_sizes
 from ftool_runtime.bundle.precisions import EMBEDDING_BITS, LayoutName, PrecisionName
 
 Method = Literal["full", "head", "lora", "setfit"]
@@ -186,6 +186,7 @@ class TrainSettings:
     seed: Annotated[int, "seed of shuffling, dropout and new weights"] = 13
 
     def __post_init__(self) -> None:
+        require_sizes(self, "train")
         for what, names, holds in _TRAIN_CHECKS:
             for name in names:
                 value = getattr(self, name)
@@ -217,6 +218,7 @@ _TRAIN_CHECKS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Any], bool]], .
         ("epochs", "learning_rate", "head_learning_rate", "lora_alpha", "distill_temperature"),
         lambda v: v > 0,
     ),
+    ("at most 1,000,000", ("epochs",), lambda v: v <= 1_000_000),
     ("from 0 to 1", ("distill_weight",), lambda v: 0 <= v <= 1),
     (
         "1 or more",
@@ -266,6 +268,7 @@ class GenerationSettings:
     ] = 1.0
 
     def __post_init__(self) -> None:
+        require_sizes(self, "generation")
         for name in ("repetition_penalty", "temperature"):
             require(getattr(self, name) > 0, f"generation.{name}", "above 0", getattr(self, name))
         for name in ("no_repeat_ngram_size", "top_k"):
@@ -322,6 +325,7 @@ class ExportRecipe:
     ] = "probes"
 
     def __post_init__(self) -> None:
+        require_sizes(self, "export")
         require(0 <= self.max_drop <= 1, "export.max_drop", "from 0 to 1", self.max_drop)
         require(self.embedding_bits in EMBEDDING_BITS, "export.embedding_bits", "8 or 4", self.embedding_bits)
         if self.teachable and self.precision == AUTO:

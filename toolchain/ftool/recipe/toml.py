@@ -1,6 +1,7 @@
 """Read recipe files, and write them with an explanation of every setting."""
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tomlkit.toml_document import TOMLDocument
 
 _LARGEST = 2**20  # bytes of a recipe; real ones have some kilobytes
+_PARTS = 64  # of a name; tomllib takes 10 GB for one of 50,000
+_LONG_NAME = re.compile(rf"""(?:\.\s*(?:"[^"\n]*"|'[^'\n]*'|[^\s.="'\[\]{{}},]+)\s*){{{_PARTS},}}""")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -30,7 +33,10 @@ def read(path: Path) -> dict[str, Any]:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise RecipeError(f"is larger than {_LARGEST:,} bytes, which no recipe is")
-        return tomllib.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
+        if _LONG_NAME.search(text):
+            raise RecipeError(f"has a name of more than {_PARTS} parts, such as a.b.c, which no setting has")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise RecipeError("file not found; `ftool new` writes one") from error
     except OSError as error:
