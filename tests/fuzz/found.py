@@ -45,7 +45,7 @@ FOUND: Final = (
     Found(
         "golden.json of a decoder",
         "IndexError: a token id below 0",
-        b'{"source": "bundle", "tolerance": 1, "inputs": [[7]], "outputs": [[1.0]], "tokens": [[-9223372036854775808]], '
+        b'{"source": "bundle", "tolerance": 1, "inputs": [[7]], "outputs": [[1.0]], "tokens": [[-99]], '
         b'"answers": [{"text": "a", "token_ids": [7]}]}',
     ),
     Found(
