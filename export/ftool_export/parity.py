@@ -12,6 +12,7 @@ from ftool_export.checkpoints.pretrained import weights_sha256
 from ftool_export.errors import ExportError
 from ftool_export.examples.base import Examples
 from ftool_export.gate import metric_pair
+from ftool_export.pipeline import PRODUCER
 from ftool_export.rederive import compare_with_derived
 from ftool_export.report import ParityReport
 from ftool_export.tokenizers.check import check_tokens
@@ -20,7 +21,9 @@ from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 
 
-def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityReport:
+def parity(
+    loaded: LoadedModel, bundle: Path, examples: Examples, *, graph: Path | None = None
+) -> ParityReport:
     """Compare a bundle with the checkpoint it was made from.
 
     Generators also answer with greedy decoding and with four beams. An fp32 bundle must give torch's tokens, except at
@@ -36,25 +39,27 @@ def parity(loaded: LoadedModel, bundle: Path, examples: Examples) -> ParityRepor
         loaded: the checkpoint.
         bundle: a bundle folder.
         examples: the inputs that bundle and checkpoint answer.
+        graph: the ONNX file of another tool that the bundle was made of (`foreign_source`); None if there was none.
 
     Returns:
         A report of all differences with their limits; its `passed` is True if all are within their limits.
 
     Raises:
         BundleError: a file of the bundle was changed, or the bundle can't be loaded.
-        ExportError: `examples` is empty, bundle and checkpoint are not the same model, or they turn a text into
-            different tokens.
+        ExportError: `examples` is empty, the bundle was made of a file that is not given, bundle and checkpoint are
+            not the same model, or they turn a text into different tokens.
     """
     if not examples.inputs:
         raise ExportError("parity needs examples to compare on; name some with --data")
     manifest = Manifest.read(bundle)
     check_hashes(bundle, manifest)
     check_same_model(loaded, manifest, bundle)
+    _check_source(manifest, bundle, graph)
     with judged_model(bundle, manifest) as model:
         check_tokens(loaded, model)
         found = examples.examine(loaded, model, examples.compare(loaded, model))
     with ft.load(bundle) as model:
-        stored = compare_with_derived(loaded, bundle, manifest, model, examples)
+        stored = compare_with_derived(loaded, bundle, manifest, model, examples, graph)
     recorded = manifest.evidence.get("checkpoint_sha256")
     max_drop = manifest.evidence.get("gate", {}).get("max_drop", MAX_DROP)
     return ParityReport(
@@ -87,6 +92,17 @@ def check_same_model(loaded: LoadedModel, manifest: Manifest, bundle: Path) -> N
             f"{bundle} differs from its checkpoint in {', '.join(differing)}, so it was made from another one or "
             "with other settings: export again"
         )
+
+
+def _check_source(manifest: Manifest, bundle: Path, graph: Path | None) -> None:
+    """Raise ExportError unless the ONNX file of another tool is given for a bundle made of one, and no other."""
+    tool = manifest.evidence.get("fp32_graph", {}).get(PRODUCER)
+    if tool and graph is None:
+        raise ExportError(
+            f"{bundle} was made of a graph that {tool} exported: name that file too, with --graph"
+        )
+    if graph is not None and not tool:
+        raise ExportError(f"{bundle} was made of a graph that ftool made: leave --graph out")
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:

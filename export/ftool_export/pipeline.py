@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import ftool_runtime as ft
 from ftool_export.bundle.disclosure import disclosed, disclosure
@@ -43,6 +43,8 @@ from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
 from ftool_runtime.errors import BundleError
 from ftool_runtime.locks import writing
 
+PRODUCER: Final = "exported_by"  # in the evidence on an fp32 graph that another tool exported: the tool
+
 log = logging.getLogger(__name__)
 
 
@@ -63,7 +65,7 @@ def export(
             Labelled examples should come from the validation split, because the gate measures accuracy on them.
             Without labels accuracy is not measured, and the report says so.
         captured: the checkpoint's fp32 graphs from `capture_source`, if they were already captured for an export in
-            another precision; None captures them.
+            another precision, or from `foreign_source`; None captures them.
         replay: training texts whose features a bundle that can be taught keeps; None for other bundles.
 
     Returns:
@@ -318,6 +320,7 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
             "largest_logit_difference": trials.source.difference,
             "probes": len(trials.source.probes),
             "reads_padding": loaded.reads_padding,
+            **({PRODUCER: trials.source.producer} if trials.source.producer else {}),
         },
         **latency,
         "golden": golden_evidence(golden),

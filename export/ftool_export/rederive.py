@@ -18,6 +18,7 @@ import ftool_runtime as ft
 from ftool_export.bundle.judged import Models, as_bundle, stored_graphs
 from ftool_export.checkpoints.base import LoadedModel
 from ftool_export.examples.base import Examples
+from ftool_export.foreign.fp32_graph import foreign_source
 from ftool_export.passes import PassSettings
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.passes.half_floats import HalfFloats
@@ -57,7 +58,13 @@ class Derived:
     quantized: Models
 
 
-def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Examples) -> Derived:
+def derive(
+    loaded: LoadedModel,
+    manifest: Manifest,
+    stored: Models,
+    examples: Examples,
+    graph: Path | None = None,
+) -> Derived:
     """Return the graphs that an export of `loaded` in the bundle's precision makes.
 
     Args:
@@ -66,6 +73,7 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         stored: the bundle's graphs, from which the smoothing multipliers, constant activation scales, and the levels
             that were rounded with error feedback are read.
         examples: inputs of the checkpoint's task.
+        graph: the ONNX file of another tool that the bundle was made of; None if the checkpoint was captured.
 
     Raises:
         ExportError: the checkpoint can't be captured or quantised.
@@ -86,7 +94,11 @@ def derive(loaded: LoadedModel, manifest: Manifest, stored: Models, examples: Ex
         inputs={name: found for model in stored.values() for name, found in input_levels_of(model).items()},
         levels=_levels_of(stored.values()) if plan.feedback else {},
     )
-    source = move_scales(capture_source(loaded, examples.inputs, passes), passes)
+    if graph is None:
+        source = capture_source(loaded, examples.inputs, passes)
+    else:
+        source = foreign_source(graph, loaded, examples.inputs, passes)
+    source = move_scales(source, passes)
     return Derived(source.models, quantize(source, plan, passes).models)
 
 
@@ -226,6 +238,7 @@ def compare_with_derived(
     manifest: Manifest,
     model: Any,
     examples: Examples,
+    graph: Path | None = None,
 ) -> StoredWeights:
     """Compare a bundle's constants with those obtained by exporting its checkpoint again.
 
@@ -238,12 +251,13 @@ def compare_with_derived(
         manifest: the bundle's manifest.
         model: the bundle, loaded by the runtime.
         examples: inputs of the checkpoint's task; the graphs are run on a sample of these.
+        graph: as for `derive`.
 
     Raises:
         ExportError: the checkpoint can't be captured.
     """
     stored = stored_graphs(bundle, manifest)
-    derived = derive(loaded, manifest, stored, examples)
+    derived = derive(loaded, manifest, stored, examples, graph)
     constant = max(constant_error(graph, derived.quantized[name]) for name, graph in stored.items())
     if manifest.precision.name == "fp32":
         return StoredWeights(constant_error=constant)

@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import onnxruntime
 
 from tests.threads.bundles import write_bundles
 from tests.threads.campaign import LOADS, THREADS, run
@@ -19,11 +23,23 @@ GLIBC: Final = {
     "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }
-# The runs of the long version: their names in the table, their share of loads, and variables of the environment.
-RUNS: Final[tuple[tuple[str, float, dict[str, str]], ...]] = (
-    ("models stay loaded", 0.0, {}),
-    ("loads and closes between", LOADS, {}),
-    ("the same, with the variables below", LOADS, GLIBC),
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of the table: its share of loads, variables of its environment, and whether onnxruntime keeps an arena."""
+
+    name: str
+    loads: float = 0.0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    arena: bool = True
+
+
+RUNS: Final = (
+    Run("models stay loaded"),
+    Run("the same, with the variables below and without onnxruntime's arena", variables=GLIBC, arena=False),
+    Run("loads and closes between", loads=LOADS),
+    Run("the same, with the variables below", loads=LOADS, variables=GLIBC),
 )
 
 
@@ -35,8 +51,11 @@ def main() -> int:
     parser.add_argument("--table", action="store_true", help="write the table of docs/reliability.md")
     parser.add_argument("--bundles", type=Path, help="one run with these bundles, in this process")
     parser.add_argument("--loads", type=float, default=LOADS, help="with --bundles: loads for each call")
+    parser.add_argument("--no-arena", action="store_true", help="with --bundles: sessions give memory back")
     options = parser.parse_args()
     if options.bundles:
+        if options.no_arena:
+            _without_arena()
         print(
             json.dumps(
                 run(
@@ -50,7 +69,7 @@ def main() -> int:
         writer = multiprocessing.get_context("spawn").Process(target=write_bundles, args=(Path(folder),))
         writer.start()
         writer.join()
-        rows = [(name, _run(Path(folder), options, loads, variables)) for name, loads, variables in RUNS]
+        rows = [(one.name, _run(Path(folder), options, one)) for one in RUNS]
     if options.table:
         from tests.threads.table import write_table
 
@@ -58,16 +77,36 @@ def main() -> int:
     return int(any(tally["wrong"] for _, tally in rows))
 
 
-def _run(
-    folder: Path, options: argparse.Namespace, loads: float, variables: dict[str, str]
-) -> dict[str, Any]:
+def _run(folder: Path, options: argparse.Namespace, chosen: Run) -> dict[str, Any]:
     """Run in a process of its own, and return the tally."""
-    arguments = [sys.executable, "-m", "tests.threads", "--bundles", str(folder), "--loads", str(loads)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.threads",
+        "--bundles",
+        str(folder),
+        "--loads",
+        str(chosen.loads),
+    ]
     arguments += ["--calls", str(options.calls), "--threads", str(options.threads)]
-    ended = subprocess.run(arguments, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=True)
+    arguments += [] if chosen.arena else ["--no-arena"]
+    ended = subprocess.run(
+        arguments, env={**os.environ, **chosen.variables}, stdout=subprocess.PIPE, check=True
+    )
     tally: dict[str, Any] = json.loads(ended.stdout)
     print(json.dumps(tally), flush=True)
     return tally
+
+
+def _without_arena() -> None:
+    """Let every session of this process allocate from malloc, and give back what a run took."""
+
+    class Options(onnxruntime.SessionOptions):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.enable_cpu_mem_arena = False
+
+    onnxruntime.SessionOptions = Options
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ftool.recipe.sections import AUTO, ExportRecipe, is_default
 from ftool.tasks.base import Task
 from ftool.tasks.registry import find_task, tasks_taking
 from ftool.workspace import ModelFolder, write_json
+from ftool_export.foreign.fp32_graph import foreign_source
 from ftool_export.parity import parity
 from ftool_export.passes import PassSettings
 from ftool_export.pipeline import export
@@ -48,6 +49,7 @@ def export_any(
     name: str | None = None,
     base: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    graph: Path | None = None,
 ) -> ExportReport:
     """Export any Hugging Face checkpoint to a bundle. If `data` is given, the loss of quality is measured.
 
@@ -60,6 +62,8 @@ def export_any(
         name: the model's name; None for the name of the bundle's folder.
         base: the checkpoint's name in the manifest and the model card; None for its hub id or its folder's name.
         facts: facts about the checkpoint that its files may lack, by the names in `Task.facts`, such as "pairs".
+        graph: an ONNX file that another tool exported from the checkpoint, whose graph the bundle is made of; None to
+            capture the checkpoint.
 
     Raises:
         FtoolError: the checkpoint or the data can't be read, a fact is not one of the task's, or the export fails; an
@@ -82,7 +86,8 @@ def export_any(
                 "--teachable keeps features of training texts: name the training data with --data"
             )
         replay = _replay(Recipe(task=row.name, data=data), loaded, data)
-    return export(settings, named_base(loaded, base), examples, replay=replay)
+    captured = None if graph is None else foreign_source(graph, loaded, examples.inputs, settings.passes)
+    return export(settings, named_base(loaded, base), examples, captured=captured, replay=replay)
 
 
 def export_settings(wanted: ExportRecipe, bundle: Path, name: str | None) -> ExportSettings:
@@ -138,6 +143,7 @@ def check_parity_of_bundle(
     split: str = "test",
     data: DataSettings | None = None,
     facts: Mapping[str, Any] | None = None,
+    graph: Path | None = None,
 ) -> ParityReport:
     """Compare a bundle with the Hugging Face checkpoint that it was exported from.
 
@@ -147,6 +153,7 @@ def check_parity_of_bundle(
         split: the split of `data` to compare them on.
         data: where the labelled examples are; None to compare them on ftool's own texts.
         facts: what the export was told about the checkpoint, as for `export_any`.
+        graph: the ONNX file that the bundle was made of, as for `export_any`.
 
     Raises:
         FtoolError: bundle, checkpoint or data can't be read, a fact is not one of the task's, or bundle and checkpoint
@@ -154,7 +161,7 @@ def check_parity_of_bundle(
     """
     row = find_task(Manifest.read(bundle).task)
     loaded, examples = load_any(checkpoint, row, data, split, facts or {})
-    return parity(loaded, bundle, examples)
+    return parity(loaded, bundle, examples, graph=graph)
 
 
 def load_any(

@@ -55,6 +55,7 @@ def export_checkpoint(
     task: str | None = None,
     data: DataSettings | None = None,
     facts: Mapping[str, Any] | None = None,
+    graph: Path | None = None,
 ) -> ExportReport | Frontier:
     """Export any Hugging Face checkpoint to the folder `bundle`.
 
@@ -65,6 +66,7 @@ def export_checkpoint(
         task: the task's name or a synonym; None if the checkpoint names it.
         data: where labelled examples are; None if there are none, so that the loss of quality can't be measured.
         facts: facts about the checkpoint that its files may lack, by the names in `Task.facts`.
+        graph: an ONNX file that another tool exported from the checkpoint, to make the bundle of; None to capture it.
 
     Returns and raises what `export_run` does.
     """
@@ -76,8 +78,10 @@ def export_checkpoint(
     wanted = _wanted(ExportRecipe(), chosen)
     row = find_synonym(task)
     if wanted.precision == AUTO:
+        if graph is not None:
+            raise InputError("--graph is for one precision, not for auto")
         return climb_checkpoint(checkpoint, bundle, row, wanted, data, base=base, facts=facts)
-    return export_any(checkpoint, bundle, row, wanted, data, base=base, facts=facts)
+    return export_any(checkpoint, bundle, row, wanted, data, base=base, facts=facts, graph=graph)
 
 
 def _wanted(settings: ExportRecipe, chosen: Mapping[str, Any]) -> ExportRecipe:

@@ -1,27 +1,23 @@
 """Judge an ONNX graph that another tool exported: the checks of an export's gate, and its faults by name."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 from ftool_export.bundle.judged import judged_model
 from ftool_export.bundle.writer import Draft
-from ftool_export.capture.encoder import graph_inputs
 from ftool_export.checkpoints.base import LoadedModel
-from ftool_export.checkpoints.encoder import LoadedEncoder, all_rows
+from ftool_export.checkpoints.encoder import LoadedEncoder
 from ftool_export.errors import ExportError, GuardError
-from ftool_export.examples.base import Examples, spread
+from ftool_export.examples.base import Examples
 from ftool_export.examples.comparison import Examination
-from ftool_export.foreign.adapter import adapt, read_graph
+from ftool_export.foreign.adapter import read_graph
 from ftool_export.foreign.facts import GraphFacts, facts_of
+from ftool_export.foreign.fp32_graph import foreign_graphs, missing_inputs
 from ftool_export.gate import BATCH_EFFECT, Check, MetricPair, examination_checks, metric_pair
-from ftool_export.graph.graphs import TRIED_ROWS, Graphs
+from ftool_export.graph.graphs import Graphs
 from ftool_export.graph.guards import check_answers
-from ftool_export.graph.probes import make_probes
 from ftool_export.passes.drop_mask import MASK
 from ftool_export.pipeline import draft_manifest
 from ftool_export.precision_plans import precision_plan
@@ -108,29 +104,12 @@ def check_graph(
     except ExportError as error:
         return GraphReport(file=file, facts=facts, faults=(*faults, str(error)), remarks=remarks)
     failed = _failed_probes(graphs, quantized=facts.precision != "fp32")
-    faults += (*_missing_inputs(graphs, loaded, examples.inputs), *failed)
+    faults += (*missing_inputs(graphs, loaded, examples.inputs), *failed)
     report = GraphReport(file=file, facts=facts, faults=faults, remarks=remarks)
     try:
         return _judged(report, graphs, loaded, examples, place, max_drop)
     except BundleError as error:
         return replace(report, faults=(*faults, f"the runtime can't answer with it: {error}"))
-
-
-def foreign_graphs(model: ir.Model, loaded: LoadedEncoder, inputs: Sequence[Any]) -> Graphs:
-    """Return a graph that another tool exported as `Graphs`, with probes; `model` is adapted in place.
-
-    Raises ExportError if the graph can't be adapted: see `adapt`.
-    """
-    contract = adapt(model, loaded)
-    names = tuple(contract.inputs)
-    return Graphs(
-        loaded=loaded,
-        models={"model": model},
-        contracts={"model": contract},
-        probes=make_probes(loaded, all_rows(loaded, inputs), names),
-        attention="plain",
-        caches=None,
-    )
 
 
 def _judged(
@@ -187,17 +166,6 @@ def _failed_probes(graphs: Graphs, *, quantized: bool) -> tuple[str, ...]:
         except GuardError as error:
             failed.append(str(error).partition(": ")[2])
     return tuple(dict.fromkeys(failed))
-
-
-def _missing_inputs(graphs: Graphs, loaded: LoadedEncoder, inputs: Sequence[Any]) -> tuple[str, ...]:
-    """Return a sentence for each input that the checkpoint's answers depend on, and the graph does not take."""
-    wanted = graph_inputs(loaded, spread(all_rows(loaded, inputs), TRIED_ROWS))
-    why = {
-        MASK: "padding changes its answers, and texts can't run in batches",
-        "token_type_ids": "it can't tell the first text of a pair from the second, or another type from 0",
-    }
-    missing = [name for name in wanted if name not in graphs.input_names]
-    return tuple(f"the graph takes no {name}: {why[name]}" for name in missing)
 
 
 def _faults_of(facts: GraphFacts) -> tuple[str, ...]:

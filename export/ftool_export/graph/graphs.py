@@ -38,6 +38,7 @@ class Graphs:
         attention: "fused" (each attention is one operator) or "plain" (the architecture's own operators).
         caches: "in_place" (operators append to the decoder's caches) or "joined" (concatenated); None for encoders.
         difference: the largest difference between a number in the graphs' outputs and in torch's, over all probes.
+        producer: the tool that exported the graphs, with its version; None if ftool captured them.
     """
 
     loaded: Any  # a LoadedModel
@@ -47,6 +48,7 @@ class Graphs:
     attention: Attention
     caches: Caches | None
     difference: float = 0.0
+    producer: str | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:

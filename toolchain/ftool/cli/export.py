@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     help="With --checkpoint: the folder to write the bundle to.",
 )
 @click.option(
+    "--graph",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="MODEL.onnx",
+    help="With --checkpoint: make the bundle of this float32 graph, which optimum, torch or another tool exported "
+    "from that encoder.",
+)
+@click.option(
     "--precision",
     type=click.Choice([*PRECISIONS, AUTO]),
     help="Precision of the weights; by default the recipe's, or w8 for models that generate text and int8 for others. "
@@ -124,6 +131,7 @@ def export(
     folder: Path,
     checkpoint: str | None,
     output: Path | None,
+    graph: Path | None,
     pairs: bool | None,
     outside_label: str | None,
     flags: RecipeFlags,
@@ -146,6 +154,10 @@ def export(
     from ftool.exporting import export_checkpoint, export_run
 
     if checkpoint is None:
+        if graph is not None:
+            raise click.UsageError(
+                "--graph is for --checkpoint, which it was exported from; name FOLDER/run there"
+            )
         if output is not None:
             raise click.UsageError(
                 "--output is for --checkpoint; the bundle of FOLDER is always FOLDER/bundle"
@@ -170,6 +182,7 @@ def export(
             task=flags.task,
             data=flags.data.apply(None) if flags.data.path else None,
             facts=checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label),
+            graph=graph,
         )
         then = next_step(command("predict", output, SAMPLE))
     _echo(report, then, as_json=as_json)

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint", metavar="PATH|HUB_ID", help="With a bundle: the checkpoint that it was exported from."
 )
+@click.option(
+    "--graph",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="MODEL.onnx",
+    help="With --checkpoint: the file of another tool that ftool export --graph made the bundle of.",
+)
 @checkpoint_facts_options
 @split_option
 @recipe_options
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 def parity(
     folder: Path,
     checkpoint: str | None,
+    graph: Path | None,
     pairs: bool | None,
     outside_label: str | None,
     split: str,
@@ -53,11 +60,13 @@ def parity(
     from ftool.workspace import ModelFolder
 
     model = ModelFolder.around(folder)
+    if graph is not None and checkpoint is None:
+        raise click.UsageError("--graph is for --checkpoint, which the file was exported from")
     facts = checkpoint_facts(flags.data, pairs=pairs, outside_label=outside_label)
     if checkpoint is not None:
         bundle = folder if model is None else model.require_bundle()
         data = flags.data.apply(None) if flags.data.path else None
-        report = check_parity_of_bundle(bundle, checkpoint, split=split, data=data, facts=facts)
+        report = check_parity_of_bundle(bundle, checkpoint, split=split, data=data, facts=facts, graph=graph)
     elif model is None:
         raise click.UsageError(
             f"{folder} is a bundle without a run/ beside it; name what it was exported from with --checkpoint"
