@@ -5,25 +5,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from ftool_runtime.text.printable import printable
+
 _LONGEST: Final = 4_000  # characters of a message
 _LAST: Final = 1_000  # of these, how many are the message's end, which holds the remedy
+_CUT: Final = " … "
 
 
 def in_one_line(message: str) -> str:
-    """Return a message on one line: line ends, which names and values quoted from a file may hold, become spaces.
+    """Return a message on one line, with spaces in place of line ends and escapes in place of control characters.
 
-    Of a message of more than 4,000 characters, as with a name of a megabyte in it, a part in the middle is left out.
+    Names and values quoted from a file may hold both. Of a message of more than 4,000 characters, as with a name of a
+    megabyte in it, a part in the middle is left out.
     """
-    line = " ".join(message.splitlines())
-    if len(line) <= _LONGEST:
-        return line
-    return f"{line[: _LONGEST - _LAST - 3]} … {line[-_LAST:]}"
+    text = _shortened(message)  # first, so that a megabyte is not escaped in vain
+    return _shortened(printable(" ".join(text.splitlines())))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return text[: _LONGEST - _LAST - len(_CUT)] + _CUT + text[-_LAST:]
 
 
 class FtoolError(Exception):
     """Base class of ftool's exceptions. The message says how to fix the problem.
 
-    It is one line (`in_one_line`).
+    It is one line of at most 4,000 characters (`in_one_line`).
     """
 
     def __init__(self, message: object = "") -> None:
@@ -94,6 +102,14 @@ class BusyError(FtoolError):
 
 class OtherProcessError(FtoolError):
     """Raised if a loaded model is used in another process (forked or by pickling); load the model again there."""
+
+
+def is_one_of(value: object, names: Iterable[str]) -> bool:
+    """Return whether an option's value is one of `names`.
+
+    A value of another type is none, even if it can't be compared with a text or looked up by it, like an array or list.
+    """
+    return isinstance(value, str) and value in names
 
 
 def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError, InputError, naming_bundle, nearest
+from ftool_runtime.errors import BundleError, InputError, is_one_of, naming_bundle, nearest
 from ftool_runtime.limits import Limits, limits_of
 from ftool_runtime.models.base import Model, describe_task
 from ftool_runtime.session.onnx_session import Device, Profile, SessionSettings
@@ -231,7 +231,7 @@ def _class_for(task: str) -> type[Model[Any, Any]]:
 
     Raises InputError for an unknown task.
     """
-    found = next((kind for kind in _kinds() if task in kind.tasks), None)
+    found = next((kind for kind in _kinds() if is_one_of(task, kind.tasks)), None)
     if found is None:
         near = nearest(task, _tasks())
         hint = f"; did you mean {near!r}?" if near else ""

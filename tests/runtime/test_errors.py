@@ -16,6 +16,18 @@ def test_a_message_is_one_line(end: str) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+def test_a_message_shows_control_characters_as_escapes() -> None:
+    assert str(InputError("no label 'a\x1b[2J\u202eb\ud800'")) == r"no label 'a\x1b[2J\u202eb\ud800'"
+
+
+def test_a_message_is_short_and_keeps_its_remedy() -> None:
+    for quoted in ("x" * 10**7, "\x1b" * 2000):
+        message = str(InputError(f"no label {quoted}; name another"))
+        assert len(message) <= 4000
+        assert message.startswith("no label ")
+        assert message.endswith("; name another")
+
+
 def test_errors_of_a_bundle_name_it_once(tmp_path: Path) -> None:
     with (
         pytest.raises(SignatureError, match="^" + str(tmp_path / "bundle: damaged")),

@@ -1,6 +1,8 @@
 """Compare a bundle's files with its manifest: names and sizes when loading, hashes when verifying."""
 
+import mmap
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,7 @@ from ftool_runtime.regular_files import not_regular
 
 _UNLISTED: Final = "is not in the manifest's list of files"
 _LITTER: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that file managers create
+_GRAPH: Final = ".onnx"
 _LITTER_PREFIX: Final = "._"  # prefix of files in which macOS stores extended attributes
 
 
@@ -74,7 +77,7 @@ def unlisted_files(folder: Path, manifest: Manifest) -> list[str]:
 
     onnxruntime reads weights from files in a graph's folder, so an unlisted file could change answers. Two kinds of
     files are ignored: hidden files and folders at the top (`.git`, `.gitattributes`), and, in all folders, files that
-    file managers create (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`).
+    file managers create (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `._*`), unless a graph names them.
     """
     beside = (MANIFEST_FILE, SIGNATURE_FILE)  # neither can be in the list
     return sorted(name for name in _files(folder) if name not in beside and name not in manifest.files)
@@ -101,8 +104,30 @@ def _files(folder: Path) -> Iterator[str]:
         links = [name for name in folders if Path(at, name).is_symlink()]  # os.walk does not enter links
         for name in (*files, *links):
             litter = name in _LITTER or name.startswith("." if top else _LITTER_PREFIX)
-            if not litter:
+            if not litter or (not top and _named_by_a_graph(folder, name)):
                 yield Path(at, name).relative_to(folder).as_posix()
+
+
+def _named_by_a_graph(folder: Path, name: str) -> bool:
+    """Whether a graph may read weights from a file `name`: graphs name it, in letters of any case.
+
+    A name with letters that file systems write in several ways is taken for one. onnxruntime reads no weights from
+    folders above the graph's, so that hidden files at the top don't matter.
+    """
+    wanted = re.compile(re.escape(name.encode(errors="replace")), re.IGNORECASE)
+    return not name.isascii() or any(_holds(path, wanted) for path in folder.glob(f"*/*{_GRAPH}"))
+
+
+def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
+    try:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return wanted.search(content) is not None
+    except (
+        OSError,
+        ValueError,
+        BundleError,
+    ):  # ValueError: an empty file. It is named where files are compared.
+        return False
 
 
 def _size_problem(path: Path, record: FileRecord) -> str | None:

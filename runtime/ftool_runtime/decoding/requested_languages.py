@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ftool_runtime.bundle.manifest import Languages, Manifest
 from ftool_runtime.decoding.config import GenerationConfig
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, is_one_of
 
 
 class Direction(NamedTuple):
@@ -50,7 +50,7 @@ def direction(
 def _checked(option: str, code: str | None, default: str | None, known: Iterable[str]) -> str | None:
     if code is None:
         return default
-    if code in known or code == default:
+    if is_one_of(code, known) or is_one_of(code, (default or "",)):
         return code
     names = ", ".join(sorted(known)) or default
     if names is None:

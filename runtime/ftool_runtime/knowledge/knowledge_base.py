@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftool_runtime.ask_defaults import MODES
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, is_one_of
 from ftool_runtime.knowledge.approximate import ApproximateIndex, read_covered
 from ftool_runtime.knowledge.chosen_models import RECORDED, ChosenModels
 from ftool_runtime.knowledge.connections import Connections
@@ -239,8 +239,8 @@ class KnowledgeBase:
             raise InputError(f"k must be a whole number, got {k!r}")
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
-        mode = mode or self.mode
-        if mode not in MODES:
+        mode = self.mode if mode is None else mode
+        if not is_one_of(mode, MODES):
             raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         if mode != "bm25" and self.mode == "bm25":
             if self._meta.fingerprint:

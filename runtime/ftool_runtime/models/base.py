@@ -119,7 +119,8 @@ class Model(ABC, Generic[In, Out]):
         `options` and errors are the same as for `stream`.
         """
         settled = self._settle(**options)  # raises for a wrong option before the first batch is read
-        return self._batches(batches, settled)
+        lists = _iterator(batches, "batches", "lists of texts")
+        return self._batches((list(_iterator(batch, "texts of a batch")) for batch in lists), settled)
 
     def encode(self, inputs: Iterable[In], **options: Any) -> list[list[Tokens]]:
         """Return, for each input, the rows of tokens that the graph gets, including special tokens.
@@ -246,19 +247,22 @@ def _lists(inputs: Iterator[In], batch_size: int) -> Iterator[list[In]]:
         yield batch
 
 
-def _iterator(inputs: Iterable[In], what: str) -> Iterator[In]:
-    """Return an iterator over several inputs. Raises InputError for anything else; `what` is the noun in the error."""
+def _iterator(inputs: Iterable[In], what: str, kinds: str = "strings") -> Iterator[In]:
+    """Return an iterator over several inputs. Raises InputError for anything else.
+
+    `what` and `kinds` are the nouns for the inputs and for what each must be, in the error.
+    """
     kind = type(inputs).__name__
     if (columns := _column_names(inputs)) is not None:
         named = f", such as [{columns[0]!r}]" if columns else ""
         raise InputError(
-            f"{what} must be strings in a list or another iterable, got a {kind}, a table; "
+            f"{what} must be {kinds} in a list or another iterable, got a {kind}, a table; "
             f"give one of its columns{named}"
         )
     if not isinstance(inputs, str | bytes | Mapping):
         with contextlib.suppress(TypeError):
             return iter(inputs)
-    raise InputError(f"{what} must be strings in a list or another iterable, got {kind}")
+    raise InputError(f"{what} must be {kinds} in a list or another iterable, got {kind}")
 
 
 def _column_names(inputs: object) -> list[str] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ftool_runtime.bundle.manifest import EmbeddingContract, Manifest
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, is_one_of
 from ftool_runtime.models.encoder_model import EncoderModel
 from ftool_runtime.session.encoder_engine import EncoderEngine
 from ftool_runtime.text.encode import TokenEncoder, Tokens
@@ -174,5 +174,5 @@ def _contract(manifest: Manifest) -> EmbeddingContract:
 
 
 def _check_kind(kind: object) -> None:
-    if kind is not None and kind not in KINDS:
+    if kind is not None and not is_one_of(kind, KINDS):
         raise InputError(f"a text's kind is {' or '.join(KINDS)}, got {kind!r}")

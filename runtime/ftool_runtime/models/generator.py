@@ -25,7 +25,7 @@ from ftool_runtime.decoding.prompt_lookup import lookup_refusal
 from ftool_runtime.decoding.results import GeneratedRow, Generation
 from ftool_runtime.decoding.stream import TextStream
 from ftool_runtime.decoding.token_checks import whole_numbers
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, is_one_of
 from ftool_runtime.models.base import Model
 from ftool_runtime.session.deadline import timed_steps
 from ftool_runtime.session.decoder.prefix_cache import PrefixCache
@@ -244,7 +244,7 @@ class Generator(Model[str, Generation]):
     def _settle(
         self, *, config: GenerationConfig | None = None, overflow: Overflow | None = None, **options: Any
     ) -> InputReader:
-        if overflow not in (None, "refuse", "cut"):
+        if overflow is not None and not is_one_of(overflow, ("refuse", "cut")):
             raise InputError(f'overflow must be "refuse" or "cut", got {overflow!r}')
         reader = self._reader(self._engine.resolve(config), overflow or self.default_overflow, options)
         refusal = lookup_refusal(reader.config, self._engine.manifest.precision)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.errors import BundleError, InputError
+from ftool_runtime.errors import BundleError, InputError, is_one_of
 from ftool_runtime.models.base import bounded
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.entities import (
@@ -150,10 +150,11 @@ class TokenTagger(WindowedModel[str, Entities]):
         return Entities(find_entities(given, scores, self.labels, options), given)
 
 
-def _checked(aggregation: object) -> Aggregation:
-    if aggregation not in AGGREGATIONS:
+def _checked(aggregation: Any) -> Aggregation:
+    if not is_one_of(aggregation, AGGREGATIONS):
         raise InputError(f"aggregation must be one of {', '.join(AGGREGATIONS)}, got {aggregation!r}")
-    return aggregation
+    checked: Aggregation = aggregation
+    return checked
 
 
 def _checked_words(words: object, row: int) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """Convert logits to classification answers: probabilities, and the labels that apply."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ftool_runtime.errors import BundleError, InputError, nearest
+from ftool_runtime.errors import BundleError, InputError, is_one_of, nearest
 from ftool_runtime.numerics import sigmoid, softmax
 
 TextInput = str | tuple[str, str] | Mapping[str, str]  # a text, or a pair of texts for models that read pairs
@@ -238,7 +239,7 @@ def resolve_none_below(
         raise InputError(
             "none_below is for single-label models; in a multi-label model, thresholds say what applies"
         )
-    if none_below == "fitted":
+    if is_one_of(none_below, ("fitted",)):
         if fitted is None:
             raise InputError(
                 "none_below: this model was trained without examples that no label fits, so it has no fitted "
@@ -284,11 +285,11 @@ def resolve_thresholds(
 def _number(threshold: object) -> float:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number):
         raise InputError(f"a threshold is a number between 0 and 1, got {threshold!r}")
-    return float(threshold)
+    return float(threshold) if 0 <= threshold <= 1 else math.nan  # a whole number can be beyond any float
 
 
 def _index(label: str, labels: Sequence[str]) -> int:
-    if label in labels:
+    if is_one_of(label, labels):
         return labels.index(label)
     near = nearest(label, labels)
     hint = f"; did you mean {near!r}?" if near else ""

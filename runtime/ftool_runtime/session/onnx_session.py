@@ -12,7 +12,14 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.errors import BundleError, DeviceError, InputError, RuntimeMissingError, TimeLimitError
+from ftool_runtime.errors import (
+    BundleError,
+    DeviceError,
+    InputError,
+    RuntimeMissingError,
+    TimeLimitError,
+    is_one_of,
+)
 from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 from ftool_runtime.session.deadline import current_deadline
 from ftool_runtime.session.worker_threads import WorkerThreads, thread_ids
@@ -29,7 +36,10 @@ _CUDA: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
 _WHOLE_TYPES: Final = ("tensor(int64)", "tensor(int32)")
 _NUMBER_TYPES: Final = ("tensor(float)", "tensor(float16)")
-_ERRORS_ONLY: Final = 3  # onnxruntime's log severities: 2 warning, 3 error
+_LOG_SEVERITY: Final = {
+    "cpu": 4,  # fatal: errors arrive as exceptions, and the log would show names in a graph as they are
+    "cuda": 3,  # error: only the log says which library of CUDA is missing
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +60,9 @@ class SessionSettings:
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
+        if not is_one_of(self.device, DEVICES):
             raise InputError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
-        if self.profile not in PROFILES:
+        if not is_one_of(self.profile, PROFILES):
             raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {self.profile!r}")
 
 
@@ -186,7 +196,7 @@ class OnnxSession:
         providers = [_CUDA, _CPU] if self.device == "cuda" else [_CPU]
         try:
             session = self._onnxruntime.InferenceSession(
-                str(path), _options(self._onnxruntime, self.settings), providers=providers
+                str(path), _options(self._onnxruntime, self.settings, self.device), providers=providers
             )
         except self._errors as error:
             if self.device == "cuda":
@@ -230,11 +240,11 @@ def _why_no_cuda(onnxruntime: Any, allowed: tuple[str, ...]) -> str | None:
     return None
 
 
-def _options(onnxruntime: Any, settings: SessionSettings) -> Any:
+def _options(onnxruntime: Any, settings: SessionSettings, device: Literal["cpu", "cuda"]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _LOG_SEVERITY[device]
     if settings.profile == "desktop":
         # Threads spin briefly for the next operator within a run, but not after the run. Unlimited spinning doubles a
         # run's time if other programs need the cores (runtime/README.md).

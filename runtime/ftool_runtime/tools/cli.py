@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftool_runtime.errors import FtoolError, InputError
+from ftool_runtime.errors import FtoolError, InputError, in_one_line
 from ftool_runtime.limits import Limits
 from ftool_runtime.loading import load
 from ftool_runtime.text.files import read_batches
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         drop_output()
-        print(printable(f"Error: {_in_one_line(error)}"), file=sys.stderr)  # noqa: T201
+        print(f"Error: {in_one_line(_told(error))}", file=sys.stderr)  # noqa: T201
         return WRONG_CALL
     except KeyboardInterrupt:
         print("Error: interrupted", file=sys.stderr)  # noqa: T201
@@ -196,10 +196,10 @@ def _show(options: argparse.Namespace, values: dict[str, Any], lines: Iterable[s
     sys.stdout.write(text + "\n")
 
 
-def _in_one_line(error: FtoolError | OSError) -> str:
+def _told(error: FtoolError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).splitlines())
+    return str(error)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.tiny_bundles import relist
 
 import ftool_runtime as ft
 from ftool_runtime.bundle.integrity import check_hashes, unlisted_files
@@ -129,6 +130,22 @@ def test_files_of_file_managers_and_version_control_are_ignored(bundle: Path) ->
     (bundle / "empty").mkdir()
     ft.load(bundle).close()
     assert ft.verify(bundle).passed
+
+
+@pytest.mark.parametrize("name", ["._weights", ".DS_Store", "Thumbs.db", "sub/desktop.ini", "._größe"])
+@pytest.mark.parametrize("written", [str, str.swapcase], ids=["same", "other case"])
+def test_a_file_that_a_graph_names_is_not_taken_for_litter(
+    bundle: Path, name: str, written: Callable[[str], str]
+) -> None:
+    graph = bundle / "onnx/model.onnx"
+    graph.write_bytes(graph.read_bytes() + written(name).encode())
+    relist(bundle)
+    (bundle / "onnx/sub").mkdir()
+    (bundle / "onnx" / name).write_bytes(b"weights")
+    assert unlisted_files(bundle, Manifest.read(bundle)) == [f"onnx/{name}"]
+    with pytest.raises(ft.BundleError, match="is not in the manifest's list of files"):
+        ft.load(bundle)
+    assert list(ft.verify(bundle).altered) == [f"onnx/{name}"]
 
 
 @pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "golden.json"])

@@ -229,3 +229,56 @@ def test_a_column_of_a_table_is_answered_like_a_list(any_model: Any, make: str) 
 def test_an_array_without_axes_is_refused(any_model: Any) -> None:
     with pytest.raises(InputError, match="texts must be strings in a list or another iterable, got ndarray"):
         list(any_model.stream(np.array("play")))
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [None, 3, "play", b"play", {"text": "play"}, ["play"], [None], [3], [{"text": "play"}], [b"play"]],
+    ids=str,
+)
+def test_batches_that_are_no_lists_of_texts_are_refused(any_model: Any, batches: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"(batches|texts of a batch) must be .* in a list or another iterable, got"
+    ):
+        list(any_model.predict_batches(batches))
+
+
+def test_a_batch_may_be_any_iterable(any_model: Any) -> None:
+    inputs = [as_input(any_model, text) for text in ("play", "music")]
+    [found] = any_model.predict_batches(iter([iter(inputs)]))
+    expected = any_model(inputs)
+    assert [
+        np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+        for a, b in zip(found, expected, strict=True)
+    ]
+
+
+CHOICES = {"TokenTagger": "aggregation", "Embedder": "kind", "TextClassifier": "none_below"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array(["first", "query"]),
+        np.array([]),
+        ["first"],
+        {"first"},
+        {},
+        b"first",
+        10**400,
+        object,
+        "\x1b[31m" * 10_000,
+    ],
+    ids=lambda value: f"{type(value).__name__}-{len(str(value)) if type(value) is not int else 400}",
+)
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_option_of_any_other_type_is_refused_in_one_short_line(
+    name: str, value: Any, folders: dict[str, Path]
+) -> None:
+    with ft.load(folders[name]) as model, pytest.raises(InputError) as caught:
+        model("play", **{CHOICES[name]: value})
+    assert len(str(caught.value)) <= 4000
+    assert str(caught.value).isprintable()
+    for wrong in ("device", "profile", "task"):
+        with pytest.raises(InputError):
+            ft.load(folders[name], **{wrong: value})

@@ -60,9 +60,8 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str) -> None:
         from ftool_runtime.errors import in_one_line
-        from ftool_runtime.text.printable import printable
 
-        super().__init__(printable(in_one_line(message)))
+        super().__init__(in_one_line(message))
 
 
 class Interrupted(Failure):
