@@ -120,13 +120,9 @@ def _named_by_a_graph(folder: Path, name: str) -> bool:
 
 def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
     try:
-        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with open_bundled(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return wanted.search(content) is not None
-    except (
-        OSError,
-        ValueError,
-        BundleError,
-    ):  # ValueError: an empty file. It is named where files are compared.
+    except (OSError, ValueError, BundleError):  # an empty file gives a ValueError
         return False
 
 
