@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from seqeval.metrics import f1_score
 from tests.helpers.cli import ftool
 from tests.helpers.files import write_jsonl
 
@@ -21,6 +20,7 @@ from ftool.data.load import load_dataset
 from ftool.data.rows.tagged_text import TaggedText
 from ftool.data.rows.tags import TagReader
 from ftool.errors import TrainingError
+from ftool.evaluation.metrics.entities import entity_score
 from ftool.evaluation.open_model import TorchTagger, open_run
 from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
@@ -253,14 +253,12 @@ def test_evaluating_run_and_bundle_gives_the_figures_of_training(
         assert flat(told["metrics"]) == pytest.approx(flat(trained[1]["metrics"]))
 
 
-def test_seqeval_gives_the_same_figure_for_the_predictions_that_are_written(
-    exported: Path, tmp_path: Path
-) -> None:
+def test_the_predictions_that_are_written_give_the_same_figure(exported: Path, tmp_path: Path) -> None:
     result = ftool("evaluate", exported, "--on", "bundle", "--predictions", tmp_path / "told.jsonl", "--json")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
     assert len(rows) == 40
-    figure = f1_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
+    figure = entity_score([row["tags"] for row in rows], [row["predicted"] for row in rows])
     assert json.loads(result.stdout)["metrics"]["f1"] == figure
 
 

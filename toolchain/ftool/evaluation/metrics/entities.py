@@ -1,15 +1,14 @@
-"""Metrics of taggers: precision, recall and F1 of whole entities, computed by seqeval.
+"""Metrics of taggers: precision, recall and F1 of whole entities, counted as the script conlleval and seqeval do.
 
-seqeval runs in its default mode, which counts entities as the script conlleval does. The tags come from entities that
-the runtime found, so the tags are valid IOB2, for which seqeval's strict mode gives the same figures.
+The tags come from entities that the runtime found, so they are valid IOB2, for which seqeval's strict mode gives the
+same figures as its default.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from seqeval.metrics import accuracy_score, f1_score
-from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from ftool.data.rows.tag_schemes import TypedSpan, spans_of_tags
 from ftool.evaluation.results import Metrics
@@ -25,28 +24,21 @@ def entity_metrics(truth: Tags, answers: Tags) -> Metrics:
 
     `precision`, `recall` and `f1` are computed over all entities (micro); an entity is correct if its words and its
     kind are correct. `f1_macro` is the mean F1 over kinds of entity, and `accuracy` is the share of words with the
-    correct tag.
+    correct tag. A fraction of nothing is 0.
     """
-    right, given = _lists(truth), _lists(answers)
-    per_kind = _per_kind(right, given)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        right, given, average="micro", zero_division=0
-    )
+    kinds, parts = _counted(truth, answers)
+    totals = {name: np.sum(part, axis=0, dtype=np.float64).reshape(1, -1) for name, part in parts.items()}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overall = _formula(totals)
     return {
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-        "f1_macro": float(f1_score(right, given, average="macro", zero_division=0)) if per_kind else 0.0,
-        "accuracy": float(accuracy_score(right, given)),
-        "entities": int(support),
-        "per_class": per_kind,
+        **{name: float(np.nan_to_num(values[0])) for name, values in overall.items()},
+        "entities": int(totals["wanted"].sum()),
+        "per_class": {kind: _of_kind(totals, index) for index, kind in enumerate(kinds)},
     }
 
 
 def entity_score(truth: Tags, answers: Tags, metric: str = MAIN_METRIC) -> float:
     """Return only one metric, 0 to 1: the F1 over all entities, or `metric`."""
-    if metric == MAIN_METRIC:
-        return float(f1_score(_lists(truth), _lists(answers), zero_division=0))
     return float(entity_metrics(truth, answers)[metric])
 
 
@@ -55,12 +47,18 @@ def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
 
     `f1_macro` is the mean over the kinds of entity that occur in the subset.
     """
+    _, parts = _counted(truth, answers)
+    return SummedStatistics(parts, _formula, main=MAIN_METRIC)
+
+
+def _counted(truth: Tags, answers: Tags) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """Return the kinds of entity, and what is counted in each text: entities by kind (texts, kinds), words (texts,)."""
     spans = [
         (set(spans_of_tags(one)), set(spans_of_tags(other)))
         for one, other in zip(truth, answers, strict=True)
     ]
     kinds = sorted({span.kind for pair in spans for side in pair for span in side})
-    parts = {
+    return kinds, {
         "wanted": _counts([wanted for wanted, _ in spans], kinds),
         "given": _counts([given for _, given in spans], kinds),
         "hits": _counts([wanted & given for wanted, given in spans], kinds),
@@ -70,7 +68,6 @@ def entity_statistics(truth: Tags, answers: Tags) -> SummedStatistics:
             for pair in zip(truth, answers, strict=True)
         ],
     }
-    return SummedStatistics(parts, _formula, main=MAIN_METRIC)
 
 
 def _formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
@@ -85,28 +82,21 @@ def _formula(totals: Mapping[str, Floats]) -> Mapping[str, Floats]:
     }
 
 
-def _counts(spans: Sequence[set[TypedSpan]], kinds: Sequence[str]) -> Floats:
-    """Return the number of entities of each kind in each text: float64 (texts, kinds)."""
-    counts = np.zeros((len(spans), len(kinds)))
-    for text, found in enumerate(spans):
-        for kind, count in Counter(span.kind for span in found).items():
-            counts[text, kinds.index(kind)] = count
-    return counts
-
-
-def _per_kind(truth: list[list[str]], answers: list[list[str]]) -> dict[str, dict[str, float]]:
-    columns = precision_recall_fscore_support(truth, answers, average=None, zero_division=0)
-    kinds = sorted({span.kind for tags in (*truth, *answers) for span in spans_of_tags(tags)})
+def _of_kind(totals: Mapping[str, Floats], index: int) -> dict[str, float]:
+    hits, wanted, given = (float(totals[name][0, index]) for name in ("hits", "wanted", "given"))
     return {
-        kind: {
-            "precision": float(columns[0][index]),
-            "recall": float(columns[1][index]),
-            "f1": float(columns[2][index]),
-            "support": int(columns[3][index]),
-        }
-        for index, kind in enumerate(kinds)
+        "precision": hits / given if given else 0.0,
+        "recall": hits / wanted if wanted else 0.0,
+        "f1": 2 * hits / (wanted + given),
+        "support": int(wanted),
     }
 
 
-def _lists(tags: Tags) -> list[list[str]]:
-    return [list(one) for one in tags]
+def _counts(spans: Sequence[set[TypedSpan]], kinds: Sequence[str]) -> Floats:
+    """Return the number of entities of each kind in each text: float64 (texts, kinds)."""
+    places = {kind: index for index, kind in enumerate(kinds)}
+    counts = np.zeros((len(spans), len(kinds)))
+    for text, found in enumerate(spans):
+        for kind, count in Counter(span.kind for span in found).items():
+            counts[text, places[kind]] = count
+    return counts
