@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from ftool_runtime.errors import InputError
-from ftool_runtime.text.encode import text_problem
+from ftool_runtime.text.input_rows import checked_inputs
 from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -47,6 +47,17 @@ def read_texts(
         InputError: the file can't be read, is empty, is in another encoding, lacks the column, or has an empty text;
             the message names the file and the line.
     """
+    yield from checked_inputs(numbered_texts(path, column, names), str(path), keep_blank=keep_blank)
+
+
+def numbered_texts(
+    path: Path, column: Columns, names: Sequence[str] | None = None
+) -> Iterator[tuple[int, object]]:
+    """Yield the number and the content of each row of a file, as `input_rows` takes them.
+
+    The arguments are those of `read_texts`. Raises InputError if the file can't be read, is in another encoding, or
+    lacks the column.
+    """
     if path.suffix.lower() in _NOT_READ:
         raise InputError(
             f"can't read {path}: convert it to an uncompressed .jsonl, .csv or .tsv file, or to lines of text"
@@ -55,31 +66,12 @@ def read_texts(
         with path.open("rb") as file:
             encoding = _encoding_of(file)
             if encoding is None:
-                yield from texts_of(
-                    _lines(file, str(path)), path.name, str(path), column, names=names, keep_blank=keep_blank
-                )
+                yield from numbered_rows(_lines(file, str(path)), path.name, str(path), column, names)
                 return
         with path.open(encoding=encoding, newline="") as text:
-            lines = _decoded_lines(text, str(path))
-            yield from texts_of(lines, path.name, str(path), column, names=names, keep_blank=keep_blank)
+            yield from numbered_rows(_decoded_lines(text, str(path)), path.name, str(path), column, names)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from error
-
-
-def texts_of(
-    lines: Iterable[str],
-    name: str,
-    source: str,
-    column: Columns = "text",
-    *,
-    names: Sequence[str] | None = None,
-    keep_blank: bool = False,
-) -> Iterator[Any]:
-    """Yield the inputs in the lines of a file, as `read_texts` does.
-
-    `name` is the name of the file, whose suffix decides how the lines are read; `source` is its name in errors.
-    """
-    yield from checked_inputs(_parsed(lines, name, source, column, names), source, keep_blank=keep_blank)
 
 
 def read_batches(
@@ -151,39 +143,13 @@ class ArrivingLines:
         return last
 
 
-def checked_inputs(
-    numbered: Iterable[tuple[int, object]], name: str, *, keep_blank: bool = False
-) -> Iterator[Any]:
-    """Yield inputs that are texts, or dicts of texts by field; and None for an empty text if `keep_blank`.
-
-    `numbered` has a line or row number for each input, and `name` is the name of the source in errors. Raises
-    InputError if a text is not valid, or if there is no input.
-    """
-    empty = True
-    try:
-        for number, given in numbered:
-            fields = given.items() if isinstance(given, dict) else [("text", given)]
-            if keep_blank and any(
-                text is None or (isinstance(text, str) and not text.strip()) for _, text in fields
-            ):
-                empty = False
-                yield None
-                continue
-            for field, text in fields:
-                problem = text_problem(text)
-                if problem:
-                    raise InputError(f"{name}, line {number}: the {field} {problem}")
-            empty = False
-            yield given
-    except RowError as error:
-        raise InputError(f"{name}, line {error.number} {error.problem}") from error
-    if empty:
-        raise InputError(f"{name} is empty")
-
-
-def _parsed(
+def numbered_rows(
     lines: Iterable[str], file_name: str, source: str, column: Columns, names: Sequence[str] | None
 ) -> Iterator[tuple[int, object]]:
+    """Yield the number and the content of each row in the lines of a file, as `numbered_texts` does.
+
+    The suffix of `file_name` decides how the lines are read; `source` is the name of the file in errors.
+    """
     suffix = Path(file_name).suffix.lower()
     if suffix in _JSON_LINES:
         return _json_texts(lines, source, column, names)
@@ -249,21 +215,44 @@ def _split_at_carriage_returns(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _json_texts(
     lines: Iterable[str], name: str, column: Columns, names: Sequence[str] | None
 ) -> Iterator[tuple[int, object]]:
-    for number, value in json_rows(lines):
-        if names is not None and isinstance(value, list):
-            _check_width(number, value, names)
-            value = dict(zip(names, value, strict=True))
-        if isinstance(value, dict) or not isinstance(column, str):
-            values = value if isinstance(value, dict) else {}
-            keys = ", ".join(values) or "no keys"
-            yield number, _picked(values, column, f"{name}, line {number}: no {{}} among {keys}")
-        else:
-            yield number, value
+    """Yield the number and the text of each line, or an InputError for a line that has none.
+
+    Raises InputError if the first JSON object lacks a column: the others will hardly have it.
+    """
+    unread: deque[RowError] = deque()
+    first = True
+    for number, value in json_rows(lines, bad=unread.append):
+        yield from _popped(unread)
+        try:
+            yield number, _json_text(number, value, name, column, names)
+        except InputError as error:
+            if first and not isinstance(error, RowError):
+                raise
+            yield number, error
+        first = False
+    yield from _popped(unread)
+
+
+def _popped(errors: deque[RowError]) -> Iterator[tuple[int, RowError]]:
+    while errors:
+        yield errors[0].number, errors.popleft()
+
+
+def _json_text(number: int, value: Any, name: str, column: Columns, names: Sequence[str] | None) -> object:
+    if names is not None and isinstance(value, list):
+        _check_width(number, value, names)
+        value = dict(zip(names, value, strict=True))
+    if isinstance(value, dict) or not isinstance(column, str):
+        values = value if isinstance(value, dict) else {}
+        keys = ", ".join(values) or "no keys"
+        return _picked(values, column, f"{name}, line {number}: no {{}} among {keys}")
+    return value
 
 
 def _table_texts(
     rows: Iterator[Row], name: str, column: Columns, names: Sequence[str] | None
 ) -> Iterator[tuple[int, object]]:
+    """Yield the number and the text of each row, or a RowError for a row with too few or too many cells."""
     header = tuple(names) if names is not None else next(rows, (1, ()))[1]
     if header:
         problem = f"{name} has no column {{}}; it has {', '.join(header)}"
@@ -271,8 +260,12 @@ def _table_texts(
     for number, cells in rows:
         if names is not None and cells == header:  # a header in spite of `names`
             continue
-        _check_width(number, cells, header)
-        yield number, _picked(dict(zip(header, cells, strict=True)), column, "")
+        try:
+            _check_width(number, cells, header)
+        except RowError as error:
+            yield number, error
+        else:
+            yield number, _picked(dict(zip(header, cells, strict=True)), column, "")
 
 
 def _check_width(number: int, cells: Sequence[object], header: Sequence[str]) -> None:

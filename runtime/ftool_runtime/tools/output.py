@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -39,33 +39,78 @@ class Counts:
     blank: int = 0
 
 
+Refuse = Callable[[int, InputError], None]  # takes the position of an input, from 0, and why it has no answer
+
+
 def write_answers(
-    model: Model[Any, Any], batches: Iterable[Sequence[Any]], out: TextIO, **options: Any
+    model: Model[Any, Any],
+    batches: Iterable[Sequence[Any]],
+    out: TextIO,
+    *,
+    refuse: Refuse | None = None,
+    **options: Any,
 ) -> Counts:
     """Write one JSON line for each input to `out`, in order; an input that is None is blank, and its line is null.
 
     `out` is flushed after each batch, so that a program at the other end of a pipe does not wait. `options` are options
-    of `model.predict_batches`; for an option that is None, the model's default is used. Raises the errors of a call;
-    the number of the text in an error does not count blank inputs.
+    of `model.predict_batches`; for an option that is None, the model's default is used.
+
+    With `refuse`, an input that the model can't read is told to it, and its line is null; the position counts blank
+    inputs too. Otherwise, and for every other problem, raises the errors of a call; the number of the text in an error
+    does not count blank inputs.
     """
     options = {name: value for name, value in options.items() if value is not None}
     kept, asked = itertools.tee(batches)
     counts = Counts()
-    answered: Iterator[list[Any]] = model.predict_batches(
-        ([text for text in texts if text is not None] for texts in asked), **options
-    )
-    for texts, answers in zip(kept, answered, strict=True):
-        remaining = iter(answers)
-        for text in texts:
-            if text is None:
-                out.write("null\n")
+    written = 0
+    for texts, answers in zip(kept, _answers(model, asked, refuse, options), strict=True):
+        for position, (text, answer) in enumerate(zip(texts, answers, strict=True), written):
+            if isinstance(answer, InputError):
+                assert refuse is not None  # otherwise the error was raised
+                refuse(position, answer)
+            elif text is None:
                 counts.blank += 1
+            else:
+                out.write(json_text(answer.to_json(text)) + "\n")
+                counts.truncated += answer.truncated
                 continue
-            answer = next(remaining)
-            out.write(json_text(answer.to_json(text)) + "\n")
-            counts.truncated += answer.truncated
+            out.write("null\n")
+        written += len(texts)
         out.flush()
     return counts
+
+
+def _answers(
+    model: Model[Any, Any], batches: Iterable[Sequence[Any]], refuse: Refuse | None, options: dict[str, Any]
+) -> Iterator[list[Any]]:
+    """Yield, for each batch, the answer to every input: None to a blank one, an InputError to one that is refused."""
+    given, asked = itertools.tee(batches)
+    texts = ([text for text in batch if text is not None] for batch in asked)
+    found = model.predict_batches(texts, **options) if refuse is None else _tried(model, texts, options)
+    for batch, answers in zip(given, found, strict=True):
+        remaining = iter(answers)
+        yield [None if text is None else next(remaining) for text in batch]
+
+
+def _tried(
+    model: Model[Any, Any], batches: Iterable[Sequence[Any]], options: dict[str, Any]
+) -> Iterator[list[Any]]:
+    """Yield the answers to each batch, or the InputError for an input that the model can't read."""
+    for texts in batches:
+        answers: list[Any] = [None] * len(texts)
+        left = list(range(len(texts)))
+        while left:
+            try:
+                (found,) = model.predict_batches([[texts[place] for place in left]], **options)
+            except InputError as error:
+                if error.row is None:
+                    raise
+                answers[left.pop(error.row)] = error
+            else:
+                for place, answer in zip(left, found, strict=True):
+                    answers[place] = answer
+                break
+        yield answers
 
 
 @contextlib.contextmanager

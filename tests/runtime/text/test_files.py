@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 import ftool_runtime as ft
-from ftool_runtime.text.files import ArrivingLines, read_batches, read_texts
+from ftool_runtime.text.files import ArrivingLines, numbered_texts, read_batches, read_texts
+from ftool_runtime.text.input_rows import input_rows
 from ftool_runtime.text.rows import RowError, csv_rows, json_rows, tsv_rows
 
 FileMaker = Callable[[str, str | bytes], Path]
@@ -283,3 +284,24 @@ def test_a_known_name_decides_between_two_delimiters() -> None:
 def test_backslashes_before_quotation_marks_are_named() -> None:
     with pytest.raises(RowError, match="have a backslash before them"):
         list(csv_rows(["text,label", '"say \\"a\\", b",c']))
+
+
+def test_rows_that_can_not_be_inputs_come_with_their_problem(make_file: FileMaker) -> None:
+    path = make_file("a.jsonl", '{"text": "play"}\n\n{\n{"text": " "}\n{"text": 7}\n{"body": "x"}\n"off"\n{')
+    rows = list(input_rows(numbered_texts(path, "text"), str(path)))
+    assert [(row.number, row.given) for row in rows] == [
+        (1, "play"), (3, None), (4, None), (5, None), (6, None), (7, "off"), (8, None),
+    ]  # fmt: skip
+    assert [row.number for row in rows if row.problem] == [3, 5, 6, 8]
+    assert rows[1].problem.startswith(f"{path}, line 3 is not JSON")
+    assert rows[4].problem.startswith(f"{path}, line 6: no 'text' among body")
+    path = make_file("a.csv", "id,text\n1,play\n2\n3,off\n")
+    assert [row.problem for row in input_rows(numbered_texts(path, "text"), str(path))] == [
+        None, f"{path}, line 3 has 1 cells under 2 columns", None,
+    ]  # fmt: skip
+
+
+def test_a_key_that_the_first_object_lacks_is_an_error(make_file: FileMaker) -> None:
+    path = make_file("a.jsonl", '{"body": "play"}\n{"text": "off"}\n')
+    with pytest.raises(ft.InputError, match="no 'text' among body; name it with --column NAME"):
+        list(input_rows(numbered_texts(path, "text"), str(path)))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.tiny_bundles import looping_graph, relist, write_manifest
 
+import ftool_runtime as ft
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.tools import cli
 from ftool_runtime.tools.output import Counts, write_answers
@@ -274,6 +275,20 @@ def test_more_texts_than_fit_in_memory_at_once_are_streamed(model: object) -> No
     out = io.StringIO()
     assert write_answers(model, (["play"] * 7 for _ in range(15)), out) == Counts()  # type: ignore[arg-type]
     assert len(out.getvalue().splitlines()) == 105
+
+
+def test_refused_texts_are_told_by_their_position_and_the_others_are_answered(shared_bundle: Path) -> None:
+    out = io.StringIO()
+    refused = {}
+    batches = [["play", None, "off " * 30], ["music " * 30, "music"]]
+    with ft.load(shared_bundle, limits=ft.Limits(text_characters=100)) as model:
+        counts = write_answers(model, batches, out, refuse=refused.__setitem__)
+        with pytest.raises(ft.InputError, match="text 1 has 120 characters"):
+            write_answers(model, batches, io.StringIO())
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line and line["text"] for line in lines] == ["play", None, None, None, "music"]
+    assert {place: error.row for place, error in refused.items()} == {2: 1, 3: 0}
+    assert counts == Counts(blank=1)
 
 
 @on_posix

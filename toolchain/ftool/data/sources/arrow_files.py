@@ -4,13 +4,16 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
-from ftool.data.sources.files import DataFile
+from ftool.data.sources.files import DataFile, data_file
 from ftool.data.table import Row, Table
 from ftool.errors import DataError
 
 ARROW_SUFFIXES = (".arrow", ".feather")
+_BATCH: Final = 10_000  # rows of a Parquet file in memory at once
 
 
 def read_parquet(file: DataFile) -> Table:
@@ -25,6 +28,51 @@ def read_parquet(file: DataFile) -> Table:
     content = file.content
     with _damage_named(file.source, "a Parquet file"):
         return arrow_table(file.source, pyarrow.parquet.read_table(io.BytesIO(content)))
+
+
+def parquet_batches(path: Path) -> Iterator[Table]:
+    """Yield the rows of a Parquet file as tables, which are read as they are consumed; numbers of rows go on.
+
+    Raises DataError if the file is missing, empty or not Parquet.
+    """
+    import pyarrow
+
+    first = 0
+    with _opened_parquet(path) as file:
+        if file is None:
+            yield read_parquet(data_file(path))
+            return
+        with _damage_named(str(path), "a Parquet file"):
+            for batch in file.iter_batches(_BATCH):
+                table = arrow_table(str(path), pyarrow.Table.from_batches([batch]))
+                yield replace(table, rows=[Row(row.number + first, row.cells) for row in table.rows])
+                first += len(table.rows)
+
+
+def parquet_columns(path: Path) -> dict[str, str]:
+    """Return the type of each column of a Parquet file, such as "string", by name; raises what `parquet_batches` does.
+
+    The types of a compressed file are unknown, and "".
+    """
+    with _opened_parquet(path) as file:
+        if file is None:
+            return dict.fromkeys(read_parquet(data_file(path)).columns, "")
+        return {field.name: str(field.type) for field in file.schema_arrow}
+
+
+@contextmanager
+def _opened_parquet(path: Path) -> Iterator[Any]:
+    """Yield an open file; None for one that only `read_parquet` can read, or can say why not."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError, ValueError):
+        yield None
+        return
+    with file:
+        yield file
 
 
 def read_arrow(file: DataFile) -> Table:
