@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME_VENV := .venv-runtime
+RAY_PACKAGES := ray attrs jsonschema jsonschema-specifications msgpack referencing rpds-py
 RUNTIME_PACKAGES := onnxruntime numpy tokenizers jinja2 markupsafe usearch numkong tqdm cryptography cffi pycparser
 # Modules are compiled when they are first imported: most of torch's never are.
 PIP := pip install --no-compile --constraint constraints.txt
@@ -16,7 +17,7 @@ SEED := --hypothesis-seed 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --ignore-glob 'tests/runtime/*/*'
 
-.PHONY: demo demo-dates test test-all test-runtime test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist hashes notice sbom install clean
+.PHONY: demo demo-dates test test-all test-runtime test-distributed test-faults test-threads fuzz test-ecosystem check format docs bench bench-all dist hashes notice sbom install clean
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -53,6 +54,16 @@ test-runtime: $(INSTALLED)
 	$(RUNTIME_VENV)/bin/$(VERIFIED) --quiet --requirement hashes/runtime-only.txt --requirement hashes/runtime-tests.txt
 	$(RUNTIME_VENV)/bin/pip install --quiet --no-compile --no-deps $(RUNTIME_VENV)/wheel/*.whl
 	FTOOL_RUNTIME_ONLY=1 $(RUNTIME_VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(SEED) tests/runtime
+
+# Ray takes 206 MB, so it is in a folder of its own, which only these tests see.
+DISTRIBUTED_PACKAGES := .ray-packages
+test-distributed: $(INSTALLED) $(DISTRIBUTED_PACKAGES)/.installed
+	PYTHONPATH=$(CURDIR):$(CURDIR)/$(DISTRIBUTED_PACKAGES) OMP_NUM_THREADS=1 $(BIN)/pytest $(SEED) tests/distributed
+
+$(DISTRIBUTED_PACKAGES)/.installed: hashes/ray.txt
+	rm -rf $(DISTRIBUTED_PACKAGES)
+	$(BIN)/$(VERIFIED) --quiet --target $(DISTRIBUTED_PACKAGES) --requirement hashes/ray.txt
+	@touch $@
 
 # Kills, full disks and read-only folders for each command; writes the table of docs/reliability.md. Linux only; needs a C compiler.
 FAULTS := $(BIN)/python -m tests.faults
@@ -141,6 +152,7 @@ hashes: $(SUPPLY_VENV)/.installed
 	printf 'torch\n' | $(LOCK) --no-config --output-file hashes/torch.txt -
 	printf './runtime[$(RUNTIME_EXTRAS)]\n' | $(LOCK) --output-file hashes/runtime.txt -
 	printf '%s\n' $(RUNTIME_PACKAGES) | $(LOCK) --no-deps --output-file hashes/runtime-only.txt -
+	printf '%s\n' $(RAY_PACKAGES) | $(LOCK) --no-deps --output-file hashes/ray.txt -
 	printf 'hypothesis\npytest\npytest-timeout\npytest-xdist\n' | $(LOCK) --output-file hashes/runtime-tests.txt -
 	$(LOCK) --output-file hashes/site.txt docs/site/requirements.txt
 	$(LOCK) --no-deps --output-file hashes/fuzz.txt tests/fuzz/requirements.txt
@@ -182,4 +194,4 @@ dist: $(INSTALLED)
 	@$(MAKE) --no-print-directory sbom
 
 clean:
-	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) $(SUPPLY_VENV) $(SHIPPED_VENV) site dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(SITE_VENV) $(FUZZ_PACKAGES) $(DISTRIBUTED_PACKAGES) $(SUPPLY_VENV) $(SHIPPED_VENV) site dist .mypy_cache .ruff_cache .pytest_cache

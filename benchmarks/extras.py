@@ -15,7 +15,18 @@ from pathlib import Path
 from ftool.terminal import format_table
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("minilm", "generate", "embed", "data-checks", "search", "documents", "excel", "approximate", "all")
+EXTRAS = (
+    "minilm",
+    "generate",
+    "embed",
+    "data-checks",
+    "search",
+    "documents",
+    "excel",
+    "approximate",
+    "ray",
+    "all",
+)
 
 
 def main() -> None:

@@ -118,6 +118,7 @@ INIT_MAY_IMPORT = {
     "ftool_runtime": "the public names",
     "ftool_runtime.knowledge": "the public names of knowledge bases",
     "ftool.cli": "the command's entry point",
+    "ftool.distributed": "the public names",
     "ftool_export.passes": "the passes' shared shape",
 }
 

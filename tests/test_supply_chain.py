@@ -39,14 +39,17 @@ def constraints() -> dict[str, str]:
 
 
 def test_every_constraint_but_torch_has_hashes(constraints: dict[str, str]) -> None:
-    listed = versions(requirements(HASHES / "toolchain.txt"))
+    listed = {
+        **versions(requirements(HASHES / "ray.txt")),
+        **versions(requirements(HASHES / "toolchain.txt")),
+    }
     assert listed == {name: version for name, version in constraints.items() if name != "torch"}, (
         "make hashes"
     )
 
 
 @pytest.mark.parametrize(
-    "name", ["build", "fuzz", "runtime", "runtime-only", "runtime-tests", "site", "supply", "torch"]
+    "name", ["build", "fuzz", "ray", "runtime", "runtime-only", "runtime-tests", "site", "supply", "torch"]
 )
 def test_no_list_has_another_version(name: str, constraints: dict[str, str]) -> None:
     listed = versions(requirements(HASHES / f"{name}.txt"))
@@ -66,18 +69,18 @@ def test_every_package_of_a_list_has_a_hash_and_no_place(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "extras", "name"),
+    ("settings", "extras", "lists"),
     [
-        ("pyproject.toml", None, "toolchain"),
-        ("runtime/pyproject.toml", ["cpu", "approximate", "chat", "sign"], "runtime"),
+        ("pyproject.toml", None, ["toolchain", "ray"]),
+        ("runtime/pyproject.toml", ["cpu", "approximate", "chat", "sign"], ["runtime"]),
     ],
 )
-def test_every_dependency_is_listed(settings: str, extras: list[str] | None, name: str) -> None:
+def test_every_dependency_is_listed(settings: str, extras: list[str] | None, lists: list[str]) -> None:
     project = tomllib.loads((REPOSITORY / settings).read_text())["project"]
     optional = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(one for extra in extras or optional for one in optional[extra])]
     names = {canonicalize_name(Requirement(one).name) for one in wanted} - {"ftool", "ftool-runtime", "torch"}
-    assert names <= versions(requirements(HASHES / f"{name}.txt")).keys()
+    assert names <= {listed for name in lists for listed in versions(requirements(HASHES / f"{name}.txt"))}
 
 
 def test_the_lists_are_resolved_with_what_torch_declares() -> None:

@@ -47,3 +47,7 @@ class GateError(FtoolError):
 
 class PublishError(FtoolError):
     """Raised if a bundle can't be published; the message names the cause and the remedy."""
+
+
+class ClusterError(FtoolError):
+    """Raised if a cluster can't be reached, or its workers can't do the work; the message says what to change."""

@@ -36,6 +36,7 @@ EXTRAS: Final[Mapping[str, Extra]] = {
     "generate": Extra(
         use="training or measuring models that write text", modules=("rouge_score", "sacrebleu", "trl")
     ),
+    "ray": Extra(use="scoring on a cluster", modules=("ray",)),
     "sign": Extra(use="signing bundles", modules=("cryptography",)),
     "search": Extra(use="indexing HTML, Markdown and EPUB files", modules=("lxml", "markdown_it")),
 }

@@ -25,7 +25,27 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--input", "source", type=click.Path(path_type=Path), help="Lines of text, or any file that --data reads."
 )
-@click.option("--output", type=click.Path(path_type=Path), help="A file to write, whole or not at all.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file to write, whole or not at all; with --engine ray a folder.",
+)
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    metavar="local|ray[:ADDRESS]",
+    help="ray: answer a file or a folder of files on a Ray cluster, by default one on this machine.",
+)
+@click.option(
+    "--workers", type=int, metavar="N", help="With --engine ray: processes; as many as there are CPUs."
+)
+@click.option(
+    "--block-tokens",
+    type=int,
+    metavar="N",
+    help="With --engine ray: about how many tokens a worker answers at once. [default: 65536]",
+)
 @click.option(
     "--column",
     "fields",
@@ -74,6 +94,9 @@ def predict(
     texts: tuple[str, ...],
     source: Path | None,
     output: Path | None,
+    engine: str,
+    workers: int | None,
+    block_tokens: int | None,
     fields: tuple[str, ...],
     columns: tuple[str, ...] | None,
     threads: int | None,
@@ -88,9 +111,13 @@ def predict(
     answered as soon as it is read. The answer to an empty text is null. Inside a model folder, the folder can be left
     out before the texts.
 
+    With --engine ray, workers write the answers to many rows at once into the folder --output; the same command
+    continues if it was interrupted. Rows that can't be answered don't stop it: they are listed beside the answers.
+
     \b
     ftool predict models/intents "make the screen brighter"
     ftool predict models/intents --input texts.csv --output labels.jsonl
+    ftool predict models/intents --engine ray --input texts/ --output labels/
     ftool predict models/dates --stream "the 3rd of March, 2021"
     cd models/intents && ftool predict "make the screen brighter"
     """
@@ -104,6 +131,13 @@ def predict(
     folder, texts = _folder_and_texts(given, texts)
     if texts and source:
         raise click.UsageError("give texts as arguments or with --input, not both")
+    given_options = Namespace(**vars(writing), **answering, stream=stream)
+    if engine != "local":
+        sizes = {"workers": workers, "threads": threads, "block_tokens": block_tokens}
+        _on_ray(folder, engine, source, output, fields, columns, device, sizes, given_options)
+        return
+    if workers is not None or block_tokens is not None:
+        raise click.UsageError("--workers and --block-tokens are for --engine ray")
     with ft.load(bundle_in(folder), device=device, threads=threads) as model, output_to(output) as out:
         batches: Iterable[Sequence[Any]]
         if texts:
@@ -116,7 +150,7 @@ def predict(
                 kind = "texts" if len(model.input_fields) == 1 else "JSON objects"
                 _log.info("waiting for %s, one a line; Ctrl-D ends", kind)
             batches = read_batches(None, input_columns(model, fields))
-        options = answer_options(model, Namespace(**vars(writing), **answering, stream=stream))
+        options = answer_options(model, given_options)
         if stream:
             assert isinstance(model, Generator)  # `answer_options` refuses --stream for others
             counts = stream_answers(model, batches, out, options)
@@ -126,6 +160,60 @@ def predict(
         _log.warning("texts longer than the model's limit, which were cut: %d", counts.truncated)
     if counts.blank:
         _log.warning("empty texts, whose answer is null: %d", counts.blank)
+
+
+def _on_ray(
+    folder: Path,
+    engine: str,
+    source: Path | None,
+    output: Path | None,
+    fields: tuple[str, ...],
+    columns: tuple[str, ...] | None,
+    device: str,
+    sizes: dict[str, int | None],
+    given: Namespace,
+) -> None:
+    """Answer the rows of files on a Ray cluster, and print what was answered."""
+    name, colon, address = engine.partition(":")
+    if name != "ray" or (colon and not address):
+        raise click.UsageError(f"--engine is local, ray or ray:ADDRESS, got {engine}")
+    if source is None or output is None:
+        raise click.UsageError("--engine ray needs --input, a file or folder, and --output, a folder")
+    if device != "cpu" or given.stream:
+        raise click.UsageError("--engine ray answers on CPUs, without --stream")
+    from ftool.extras import require
+
+    require("ray")
+    import ftool_runtime as ft
+    from ftool.distributed.job import plan
+    from ftool.distributed.predict import run
+    from ftool_runtime.tools.options import answer_options, input_columns
+
+    bundle = bundle_in(folder)
+    tokens = {} if sizes["block_tokens"] is None else {"block_tokens": sizes["block_tokens"]}
+    with ft.load(bundle) as model:
+        job = plan(
+            model,
+            bundle,
+            source,
+            column=input_columns(model, fields),
+            names=columns,
+            options=answer_options(model, given),
+            trained=lambda: _of_training(folder),
+            **tokens,
+        )
+    report = run(
+        job, output, address=address or None, workers=sizes["workers"], threads=sizes["threads"] or 1
+    )
+    if report.truncated:
+        _log.warning("texts longer than the model's limit, which were cut: %d", report.truncated)
+    if report.blank:
+        _log.warning("empty texts, whose answer is null: %d", report.blank)
+    if report.rejected:
+        _log.warning(
+            "rows without an answer, which %s lists: %d", report.output / "rejected-*.jsonl", report.rejected
+        )
+    click.echo(str(report))
 
 
 def _folder_and_texts(given: str, texts: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
