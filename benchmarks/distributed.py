@@ -3,8 +3,12 @@
     python -m benchmarks.distributed BUNDLE --data banking77/train.csv [--texts 1000000] [--kill]
 
 The texts are drawn from the column `text` of a CSV file, with a seed, each with a number behind it, so that few are
-equal. One process has a thread for each core; the cluster has a worker with one thread for each core. With `--kill` the
-texts are answered on the cluster once more, and a worker is killed when half of them are answered. Needs ftool[ray].
+equal. One process has a thread for each core; the cluster has a worker with one thread for each core. With `--kill` a
+worker is killed when half of the texts are answered; both sides then run at once, and only answers are compared. Needs
+ftool[ray].
+
+Times are from start to end, the start of the cluster included. Processor time is that of all processes of a side, so
+that it tells the overhead on a busy machine too; "µs a text" is the difference in it.
 """
 
 import argparse
@@ -16,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,70 +49,103 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        texts = folder / "texts.csv"
-        write_texts(options.data, options.texts, texts)
-        one = folder / "one.jsonl"
-        common = [str(options.bundle), "--input", str(texts)]
-        result: dict[str, Any] = {
-            "machine": describe_machine(),
-            "ray": ray.__version__,
-            "texts": options.texts,
-        }
-        result["one_process"] = timed([*common, "--output", str(one), "--threads", str(CORES)])
-        expected = digest([one])
-        on_ray = [*common, "--engine", "ray", "--workers", str(CORES), "--threads", "1", "--output"]
-        runs: dict[str, Callable[[Path], Any] | None] = {"cluster": None}
+        write_texts(options.data, options.texts, folder / "texts.csv")
+        common = [str(options.bundle), "--input", str(folder / "texts.csv"), "--output"]
+        one = Side("one process", [*common, str(folder / "one.jsonl"), "--threads", str(CORES)])
+        flags = ["--engine", "ray", "--workers", str(CORES), "--threads", "1"]
+        cluster = Side("cluster", [*common, str(folder / "parts"), *flags])
         if options.kill:
-            runs["cluster, a worker killed"] = lambda output: kill_a_worker(output, options.texts // 2)
-        for run, meanwhile in runs.items():
-            output = folder / run.replace(", ", "-").replace(" ", "-")
-            figures = timed([*on_ray, str(output)], meanwhile and (lambda at=output, do=meanwhile: do(at)))
-            totals = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["totals"]
-            figures["scoring_s"] = round(totals["seconds"], 1)
-            figures["parts"] = totals["parts"]
-            figures["same_answers"] = digest(sorted(output.glob("part-*.jsonl"))) == expected
-            result[run] = figures
-    write_result("distributed", result)
-    print(format_table([HEADER, *rows(result)]))
+            one.start()
+            cluster.start()
+            kill_a_worker(folder / "parts", options.texts // 2)
+        for side in (one, cluster):
+            side.run()
+        totals = json.loads((folder / "parts" / MANIFEST).read_text(encoding="utf-8"))["totals"]
+        same = digest([folder / "one.jsonl"]) == digest(sorted((folder / "parts").glob("part-*.jsonl")))
+        rows = len((folder / "one.jsonl").read_bytes().splitlines())
+    result: dict[str, Any] = {
+        "machine": describe_machine(),
+        "ray": ray.__version__,
+        "texts": options.texts,
+        "worker_killed": options.kill,
+        "parts": totals["parts"],
+        "same_answers": same,
+    }
+    print(
+        f"{rows:,} answers of one process, {totals['rows']:,} of the cluster in {totals['parts']} parts; same: {same}"
+    )
+    if not options.kill:
+        result |= {
+            "one_process": one.figures,
+            "cluster": {**cluster.figures, "scoring_s": round(totals["seconds"], 1)},
+        }
+        print(format_table([HEADER, *table(result)]))
+    write_result("distributed_killed" if options.kill else "distributed", result)
 
 
-HEADER = ["", "s", "of which scoring", "texts/s", "overhead", "µs a text", "cores of others", "same answers"]
+HEADER = [
+    "",
+    "s",
+    "scoring",
+    "texts/s",
+    "overhead",
+    "processor s",
+    "overhead",
+    "µs a text",
+    "cores of others",
+]
 
 
-def rows(result: dict[str, Any]) -> Iterable[list[str]]:
-    """Yield a row of the table for each run."""
-    one = result["one_process"]["seconds"]
-    for name, run in result.items():
-        if not isinstance(run, dict) or "seconds" not in run:
-            continue
-        more = run["seconds"] - one
+def table(result: dict[str, Any]) -> Iterable[list[str]]:
+    """Yield a row of the table for each side."""
+    one = result["one_process"]
+    for name in ("one_process", "cluster"):
+        side = result[name]
+        more, used = side["seconds"] - one["seconds"], side["processor_s"] - one["processor_s"]
         yield [
             name,
-            f"{run['seconds']:.1f}",
-            f"{run.get('scoring_s', run['seconds']):.1f}",
-            f"{result['texts'] / run['seconds']:,.0f}",
-            f"{100 * more / one:+.1f}%",
-            f"{1e6 * more / result['texts']:+.1f}",
-            f"{run['cores_used_by_others']}",
-            str(run.get("same_answers", "")),
+            f"{side['seconds']:.1f}",
+            f"{side.get('scoring_s', side['seconds']):.1f}",
+            f"{result['texts'] / side['seconds']:,.0f}",
+            f"{100 * more / one['seconds']:+.1f}%",
+            f"{side['processor_s']:.1f}",
+            f"{100 * used / one['processor_s']:+.1f}%",
+            f"{1e6 * used / result['texts']:+.1f}",
+            f"{side['cores_used_by_others']}",
         ]
 
 
-def timed(arguments: list[str], meanwhile: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """Return the time of `ftool predict` from start to end, and how many cores other processes used meanwhile."""
-    start, busy = time.monotonic(), busy_seconds()
-    with subprocess.Popen([sys.executable, "-m", "ftool", "predict", *arguments]) as process:
+class Side:
+    """A run of `ftool predict`, with its time and its processes' processor time."""
+
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        self.name = name
+        self.figures: dict[str, float] = {}
+        self._command = [sys.executable, "-m", "ftool", "predict", *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the run."""
+        self._process = subprocess.Popen(self._command)
+
+    def run(self) -> None:
+        """Start the run unless it is started, and wait until it ends."""
+        start, busy = time.monotonic(), busy_seconds()
+        if self._process is None:
+            self.start()
         known: dict[int, float] = {}
-        if meanwhile is not None:
-            meanwhile()
-        while process.poll() is None:
+        while self._process.poll() is None:
             time.sleep(0.5)
             known.update(processor_seconds())
-    seconds = time.monotonic() - start
-    if process.returncode:
-        raise SystemExit(f"ftool predict ended with {process.returncode}")
-    others = busy_seconds() - busy - sum(known.values())
-    return {"seconds": round(seconds, 1), "cores_used_by_others": round(max(others, 0) / seconds, 2)}
+        seconds, own = time.monotonic() - start, sum(known.values())
+        if self._process.returncode:
+            raise SystemExit(f"{self.name}: ftool predict ended with {self._process.returncode}")
+        others = max(busy_seconds() - busy - own, 0)
+        self.figures = {
+            "seconds": round(seconds, 1),
+            "processor_s": round(own, 1),
+            "cores_used_by_others": round(others / seconds, 2),
+        }
 
 
 def processor_seconds() -> dict[int, float]:

@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ftool_runtime as ft
 from ftool.data.inputs import read_rows
+from ftool.distributed import Answers
 from ftool.distributed.blocks import blocks_of, bytes_per_token, part_name
 from ftool.distributed.job import Job, check_worker
 from ftool.distributed.scorer import Scorer, score
@@ -130,3 +132,20 @@ def test_a_worker_that_can_not_write_says_where(planned: Callable[..., Job], tmp
     (block,) = blocks_of([InputRow(1, "play")], 0, tokens=10, bytes_per_token=4)
     problem = Scorer(job, tmp_path / "missing", 1).score(block)["problem"]
     assert f"can't write into {tmp_path / 'missing'}: No such file or directory" in problem
+
+
+def test_a_batch_of_ray_data_gets_answers_and_problems(bundle: Path) -> None:
+    texts = np.array(["play music", None, 7, " ", "set a timer"], dtype=object)
+    answer = Answers(bundle, top_k=2)
+    batch = answer({"text": texts, "id": np.arange(5)})
+    assert [found and json.loads(found)["text"] for found in batch["answer"]] == [
+        "play music", None, None, None, "set a timer",
+    ]  # fmt: skip
+    assert len(json.loads(batch["answer"][0])["top"]) == 2
+    assert [problem is not None for problem in batch["problem"]] == [False, False, True, False, False]
+    assert batch["id"].tolist() == [0, 1, 2, 3, 4]
+    assert answer({"text": np.array([], dtype=object)})["answer"].tolist() == []
+    with pytest.raises(InputError, match="the dataset has no column 'text'; it has body; give column=NAME"):
+        answer({"body": texts})
+    with pytest.raises(TypeError, match="colour"):
+        Answers(bundle, colour="red")

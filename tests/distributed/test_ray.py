@@ -19,7 +19,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster as Nodes
 
-from ftool.distributed import ClusterError, predict, ray_engine
+from ftool.distributed import Answers, ClusterError, predict, ray_engine
 from ftool.distributed.blocks import Block
 from ftool.distributed.cluster import _check_address
 from ftool.distributed.job import Job
@@ -94,6 +94,22 @@ def test_rows_without_an_answer_are_counted_and_listed(
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     assert [row["row"] for row in rejected] == [6, 21]
+
+
+def test_a_dataset_of_ray_data_is_answered(nodes: Nodes, bundle: Path) -> None:
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    texts = sentences(100)
+    answered = ray.data.from_items([{"text": text} for text in texts]).map_batches(
+        Answers,
+        fn_constructor_kwargs={"bundle": bundle},
+        compute=ray.data.ActorPoolStrategy(size=1),
+        batch_size=64,
+        num_cpus=1,
+    )
+    found = [json.loads(row["answer"])["text"] for row in answered.take_all()]
+    assert sorted(found) == sorted(texts)
 
 
 def test_a_killed_worker_costs_no_row(

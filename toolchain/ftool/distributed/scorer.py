@@ -4,7 +4,8 @@ import hashlib
 import io
 import platform
 import re
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,40 +52,68 @@ def score(model: ft.Model[Any, Any], job: Job, block: Block, output: Path) -> Pa
     Raises the errors of a call that don't concern a single row, and OSError if a file can't be written.
     """
     rows = block.read()
-    problems = {place: row.problem for place, row in enumerate(rows) if row.problem is not None}
-
-    def refuse(place: int, error: InputError) -> None:
-        problems[place] = f"{job.files[block.file][0]}, line {rows[place].number}: {_without_row(error)}"
-
-    answers = io.StringIO()
-    batches = in_batches(row.given for row in rows)
-    counts = write_answers(model, batches, answers, refuse=refuse, **job.options)
-    text = answers.getvalue()
-    content = text.encode()
+    source = job.files[block.file][0]
+    answered = answer_rows(model, rows, source, job.options)
+    content = answered.lines.encode()
     record = PartRecord(
         part=block.name,
         file=block.file,
         first=rows[0].number,
         last=rows[-1].number,
         rows=len(rows),
-        blank=sum(row.given is None and row.problem is None for row in rows),
-        rejected=len(problems),
-        truncated=counts.truncated,
+        blank=answered.blank,
+        rejected=len(answered.problems),
+        truncated=answered.truncated,
         input=block.digest,
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-    if problems:
+    if answered.problems:
         with replacing(output / record.rejects) as file:
-            for place, problem in sorted(problems.items()):
-                file.write(json_text(_rejected(job, block, rows[place], place + 1, problem)) + "\n")
-    else:
-        (output / record.rejects).unlink(
-            missing_ok=True
-        )  # of a run that was killed before the part was recorded
+            for place, problem in sorted(answered.problems.items()):
+                listed = {"file": source, "row": rows[place].number, "line": place + 1, "problem": problem}
+                file.write(json_text(listed) + "\n")
+    else:  # a run that was killed before the part was recorded may have left one
+        (output / record.rejects).unlink(missing_ok=True)
     with replacing(output / record.answers) as file:
-        file.write(text)
+        file.write(answered.lines)
     return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredRows:
+    """The answers to some rows.
+
+    Attributes:
+        lines: a line of JSON for each row: its answer, or null.
+        problems: why rows have no answer, by their position; blank rows are not among them.
+        blank: the number of rows with an empty text.
+        truncated: the number of texts that were cut.
+    """
+
+    lines: str
+    problems: dict[int, str]
+    blank: int
+    truncated: int
+
+
+def answer_rows(
+    model: ft.Model[Any, Any], rows: Sequence[InputRow], source: str, options: Mapping[str, Any]
+) -> AnsweredRows:
+    """Answer rows in the batches of `ftool predict`; `source` is their place in messages about single rows.
+
+    Raises the errors of a call that don't concern a single row.
+    """
+    problems = {place: row.problem for place, row in enumerate(rows) if row.problem is not None}
+    blank = sum(row.given is None and row.problem is None for row in rows)
+
+    def refuse(place: int, error: InputError) -> None:
+        problems[place] = f"{source}, line {rows[place].number}: {_without_row(error)}"
+
+    lines = io.StringIO()
+    batches = in_batches(row.given for row in rows)
+    counts = write_answers(model, batches, lines, refuse=refuse, **options)
+    return AnsweredRows(lines=lines.getvalue(), problems=problems, blank=blank, truncated=counts.truncated)
 
 
 def on_this_node(failed: str, error: Exception) -> str:
@@ -92,10 +121,6 @@ def on_this_node(failed: str, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"the worker on {platform.node()} {failed}: {error.strerror or error}"
     return f"the worker on {platform.node()} {error}" if isinstance(error, ClusterError) else str(error)
-
-
-def _rejected(job: Job, block: Block, row: InputRow, line: int, problem: str) -> dict[str, Any]:
-    return {"file": job.files[block.file][0], "row": row.number, "line": line, "problem": problem}
 
 
 def _without_row(error: InputError) -> str:
