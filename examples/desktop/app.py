@@ -21,7 +21,7 @@ from classify_view import ClassifyView
 from jobs import Asking, Classifying, Writing
 from theme import style
 from view import View
-from window import TITLE, Window
+from window import NO_VIEW, TITLE, Window
 from write_view import WriteView
 
 SHIPPED = Path(__file__).parent / "bundles"  # in an app frozen by PyInstaller too
@@ -30,6 +30,7 @@ VIEWS = (  # option, its path under SHIPPED, the model work, the view
     ("ask", "ask/kb.db", Asking, AskView),
     ("write", "write", Writing, WriteView),
 )
+SELF_TEST_MS = 120_000  # loading large models from a slow disk included
 THEMES = ("system", "light", "dark")
 
 
@@ -89,9 +90,14 @@ def _users_lessons() -> Path:
 
 def _try_out(window: Window, text: str) -> None:
     """Enter a text in the first view as a user would, print the first answer, and quit: status 1 for an error."""
-    view = window.views[0]
 
     def enter() -> None:
+        if not window.views or not text.strip():
+            fail(NO_VIEW if not window.views else "--self-test needs a text to answer, and got none")
+            return
+        view = window.views[0]
+        view.answered.connect(tell)
+        view.failed.connect(fail)
         view.input.setText(text)
         view.input.returnPressed.emit()
 
@@ -104,9 +110,8 @@ def _try_out(window: Window, text: str) -> None:
         window.close()
         QApplication.exit(1)
 
-    view.answered.connect(tell)
-    view.failed.connect(fail)
     QTimer.singleShot(0, enter)
+    QTimer.singleShot(SELF_TEST_MS, lambda: fail(f"no answer after {SELF_TEST_MS // 1000} seconds"))
 
 
 _said_by_qt: list[str] = []

@@ -18,12 +18,16 @@ NEW_TOKENS = 256  # for bundles that set no limit themselves
 
 @dataclass(frozen=True)
 class Guess:
-    """A classifier's answer: the labels that apply (none if it is unsure), the best labels, and the time taken."""
+    """A classifier's answer: the labels that apply (none if it is unsure), the best labels, and the time taken.
+
+    `change` is what the model learnt or forgot just before, for the user.
+    """
 
     applying: tuple[str, ...]
     top: tuple[ft.LabelScore, ...]
     milliseconds: float
     truncated: bool
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,18 @@ class Classifying:
         """Yield one Guess for a text, after the model has learnt or forgotten what was asked for."""
         del stopped  # one short run, which can't be cut off
         text = asked.text if isinstance(asked, Correction) else str(asked)
+        change = ""
         if isinstance(asked, Correction):
             self._model.teach(text, asked.label)
+            change = f"Learnt: {asked.label}"
         elif isinstance(asked, Undo):
             self._model.undo()
+            change = "Taken back"
         start = time.perf_counter()
         found = self._model(text, top_k=GUESSES)
         taken = (time.perf_counter() - start) * 1e3
         sure = self.limit is None or found.score >= self.limit
-        yield Guess(found.labels if sure else (), found.top, taken, found.truncated)
+        yield Guess(found.labels if sure else (), found.top, taken, found.truncated, change)
 
     def close(self) -> None:
         """Release the model."""

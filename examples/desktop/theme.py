@@ -95,11 +95,16 @@ def _style_sheet(c: Colours, pixels: int) -> str:
     QComboBox {{
         background: {c.surface}; border: 1px solid {c.line}; border-radius: 10px; padding: 8px 10px;
     }}
+    QComboBox::drop-down {{ border: none; width: 26px; }}
     QComboBox:focus {{ border-color: {c.accent}; }}
     QComboBox QLineEdit, QComboBox QLineEdit:focus {{
         background: transparent; border: none; padding: 0; font-size: {pixels}px;
     }}
-    QComboBox QAbstractItemView {{ background: {c.surface}; color: {c.text}; border: 1px solid {c.line}; }}
+    QComboBox QAbstractItemView {{
+        background: {c.surface}; color: {c.text}; border: 1px solid {c.line}; padding: 4px; outline: none;
+    }}
+    QComboBox QAbstractItemView::item {{ min-height: {round(pixels * 1.9)}px; padding: 0 8px; border-radius: 6px; }}
+    QComboBox QAbstractItemView::item:selected {{ background: {c.tint}; color: {c.text}; }}
     QPushButton {{
         background: {c.accent}; color: {c.on_accent}; border: 2px solid {c.accent}; border-radius: 10px;
         padding: 11px 20px; font-weight: 600; min-width: 48px; font-size: {round(pixels * 1.08)}px;

@@ -11,11 +11,11 @@ BATCH_EFFECT = "batch_effect"  # the name of a check
 _TITLES: Final = {
     "same_weights": "made from the weights in run/",
     "max_difference": "largest difference",
-    "batch_effect": "single vs batched",
-    "metric_drop": "loss of the metric",
-    "weight_error": "weights against run/, in steps",
-    "constant_error": "other constants against run/",
-    "rounding": "outputs against run/ quantised again",
+    "batch_effect": "alone or in a batch: difference",
+    "metric_drop": "loss of quality",
+    "weight_error": "rounding of a weight, in steps",
+    "constant_error": "other numbers: difference",
+    "rounding": "run/ quantised again: difference",
     "greedy": "whole answers, greedy",
     "beams": "whole answers, four beams",
 }

@@ -129,7 +129,8 @@ def test_a_corrected_answer_is_learnt_kept_and_taken_back(
 
     def opened() -> Any:
         view = open_window(classify(lambda: example.jobs.Classifying(bundles / "classify", path))).views[0]
-        pump_until(qt, view.teaching.isVisible)
+        pump_until(qt, lambda: "labels" in view.about.text())
+        assert not view.teaching.isVisible()  # there is no answer to correct
         return view
 
     with ft.TextClassifier.load(bundles / "classify") as model:
@@ -137,13 +138,17 @@ def test_a_corrected_answer_is_learnt_kept_and_taken_back(
     view = opened()
     press(display, "type", text)
     pump_until(qt, lambda: view.input.text() == text and view.headline.text() == before)
+    assert view.teaching.isVisible()
     assert not view.undo.isEnabled()
+    assert not view.teach.isEnabled()
     view.label.setFocus()
-    view.label.setEditText("")
     press(display, "type", "cooking_time")
     pump_until(qt, lambda: view.label.currentText() == "cooking_time")
+    assert view.teach.isEnabled()
     press(display, "key", "Return")
     pump_until(qt, lambda: view.headline.text() == "Cooking time")
+    assert view.note.text().startswith("Learnt: cooking_time")
+    assert (view.label.currentText(), view.teach.isEnabled()) == ("", False)
     assert "cooking_time" in [view.label.itemText(place) for place in range(view.label.count())]
     view.label.setEditText("lights")
     view.teach.click()
@@ -153,9 +158,24 @@ def test_a_corrected_answer_is_learnt_kept_and_taken_back(
     view = opened()
     view.input.setText(text)
     pump_until(qt, lambda: view.headline.text() == "Cooking time")
+    view.label.setEditText("lights")
     view.undo.click()
     pump_until(qt, lambda: view.headline.text() == before)
     assert not view.undo.isEnabled()
+    assert view.label.currentText() == ""
+
+
+def test_a_label_is_about_one_text_only(
+    open_window: Callable, qt: Any, example: SimpleNamespace, bundles: Path
+) -> None:
+    view = open_window(classify(lambda: example.jobs.Classifying(bundles / "classify"))).views[0]
+    view.input.setText("minutes")
+    pump_until(qt, view.teaching.isVisible)
+    view.label.setEditText("lights")
+    view.input.setText("ten minutes")
+    assert (view.label.currentText(), view.teach.isEnabled()) == ("", False)
+    view.input.clear()
+    assert not view.teaching.isVisible()
 
 
 def test_a_model_that_can_not_be_taught_offers_nothing(
@@ -167,7 +187,8 @@ def test_a_model_that_can_not_be_taught_offers_nothing(
         return job
 
     view = open_window(classify(fixed)).views[0]
-    pump_until(qt, lambda: "labels" in view.about.text())
+    view.input.setText("minutes")
+    pump_until(qt, lambda: view.note.text().endswith(" ms"))
     assert not view.teaching.isVisible()
 
 
@@ -342,6 +363,9 @@ def test_the_self_test_prints_the_answer_or_the_error(display: str, bundles: Pat
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
+    done = run(display, "--ask", bundles / "ask" / "kb.db", "--self-test", " ")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: --self-test needs a text to answer, and got none\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Qt needs no X display")

@@ -4,14 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.helpers.cli import ftool, succeeds, told
-from tests.helpers.report_folders import HOSTILE, Texts, read_page
+from tests.helpers.report_folders import HOSTILE, Texts, add_wrong_answers, read_page
 from tests.helpers.tiny_models import TinyModels
 
 from ftool.report.figures import percent
+from ftool.report.folder_facts import FolderFacts
+from ftool.report.sections.findings import notices
 from ftool.workspace import ModelFolder
 
 
@@ -76,11 +79,12 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(trained: TinyMo
     assert f"Next: ftool export {folder}" in page.text
     assert f"ftool evaluate {folder} --by COLUMN" in page.text
     assert f"ftool export {folder} --precision auto" in page.text
+    assert "--suite" not in page.text  # no label of this model is about hate
     assert "Mistakes to read" in page.text  # training has kept them
     succeeds("export", folder, "--max-drop", 0.2)
     page = report(folder)
     assert f"Next: ftool evaluate {folder} --on bundle" in page.text
-    assert f"Next: ftool parity {folder}" in page.text
+    assert f"ftool parity {folder}" in page.text
     assert f"ftool bench {folder}" in page.text
 
 
@@ -98,6 +102,62 @@ def test_figures_of_an_earlier_bundle_are_marked(model: Path) -> None:
     assert "bundle, w8: these figures are of an earlier version of the model." in page.text
     assert "These figures are of an earlier bundle." in page.text
     assert "These times are of an earlier bundle" in page.text
+
+
+def test_a_report_begins_with_the_findings_in_sentences(model: Path) -> None:
+    file = ModelFolder(model).evaluations / "bundle-test.json"
+    found = json.loads(file.read_text())
+    right, total = found["examples"] - found["wrong"]["total"], found["examples"]
+    head = report(model).text.partition("same answers as PyTorch")[0]
+    assert (
+        f"{right} of {total} test examples, which the model did not learn from, were labelled correctly."
+        in head
+    )
+    assert "the best of the simple models, a linear model on TF-IDF, reaches accuracy" in head
+    assert "The bundle, which is what ships, gives" in head
+
+
+def test_a_single_mistake_is_told_in_the_singular(model: Path) -> None:
+    add_wrong_answers(ModelFolder(model), ["only this"])
+    assert "1 answer holds a mistake" in report(model).text
+
+
+def test_times_of_a_busy_machine_give_no_ratio_at_the_head(model: Path) -> None:
+    head = "which the model did not learn from"
+    page = report(model).text.partition("The model Task")[0]
+    assert "10.0× as fast as PyTorch, fp32" in page
+    assert "Other programs were running" not in page
+    file = ModelFolder(model).reports / "bench.json"
+    timed = json.loads(file.read_text())
+    timed["contention"]["disturbed"] = ["other programs used 1.5 cores"]
+    file.write_text(json.dumps(timed))
+    page = report(model).text.partition("The model Task")[0]
+    assert head in page
+    assert "as fast as PyTorch" not in page
+    assert "Other programs were running" in page
+
+
+def test_a_bundle_that_lost_more_than_was_asked_for_is_marked_at_the_head(measured: Path) -> None:
+    facts = FolderFacts.read(measured)
+    assert facts.manifest is not None
+    lost = {"reference": 0.99, "bundle": 0.9767, "max_drop": 0.01, "allowance": 0.01}
+    gate = {**facts.manifest.evidence["gate"], **lost}
+    manifest = replace(facts.manifest, evidence={**facts.manifest.evidence, "gate": gate})
+    (notice,) = notices(replace(facts, manifest=manifest))
+    assert "a loss of 0.0133, more than the 0.01 that was asked for" in notice
+    assert not notices(facts)
+
+
+def test_a_label_that_is_likely_wrong_is_named_with_how_sure_the_right_one_is(model: Path) -> None:
+    file = ModelFolder(model).evaluations / "bundle-test.json"
+    found = json.loads(file.read_text())
+    doubt = {"split": "train", "row": 3, "labels": ["food"], "answer": ["weather"]}
+    shown = [{**doubt, "text": "surely", "confidence": 0.9}, {**doubt, "text": "hardly", "confidence": 0.3}]
+    found["label_errors"] = {"examples_checked": 99, "how": "by 5 simple models", "likely": 2, "shown": shown}
+    file.write_text(json.dumps(found))
+    text = report(model).text
+    assert "likelyweather confidence 90.0%" in text
+    assert "perhapsweather confidence 30.0%" in text
 
 
 def test_a_bundle_on_its_own_needs_a_file_to_write(model: Path, tmp_path: Path) -> None:

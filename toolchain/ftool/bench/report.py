@@ -138,6 +138,16 @@ def table(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def disturbed(report: Mapping[str, Any]) -> bool:
+    """Return whether something took processor time from the engines while they were timed, so that ratios are off."""
+    return bool(_busy(report) or report["contention"]["disturbed"])
+
+
+def _busy(report: Mapping[str, Any]) -> list[str]:
+    """Return the engines that used the processor while others were timed."""
+    return [name for name, engine in report["engines"].items() if engine["waiting_cpu"] > 0.05]
+
+
 def sentences(report: Mapping[str, Any]) -> list[str]:
     """Return a report's ratios, fits and changes as sentences, and warnings if something disturbed the timing."""
     result = [
@@ -148,8 +158,7 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         for name, ratio in report["ratios"].items()
     ]
     result += [*scale_sentences(report), *(one["sentence"] for one in report.get("compared", ()))]
-    busy = [name for name, engine in report["engines"].items() if engine["waiting_cpu"] > 0.05]
-    if busy:
+    if busy := _busy(report):
         result.append(
             f"warning: {', '.join(busy)} used the processor while others were timed; the figures are disturbed"
         )

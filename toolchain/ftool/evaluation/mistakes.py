@@ -20,6 +20,7 @@ _CHARACTERS: Final = 70  # of a text in the report as text
 _CERTAIN: Final = 20.0  # logit of an answer that was corrected
 FEWEST: Final = 5  # a label with at most this many examples is too rare to be judged
 
+EXAMPLES: Final = "examples"  # what the confusions of a classifier count
 NOTHING: Final = (
     "(not given)"  # in place of a label of a multi-label model, which has been missed or is too much
 )
@@ -88,7 +89,9 @@ class WrongAnswers:
         measure: what `Doubt.confidence` is, such as "confidence".
         total: the number of all wrong answers.
         found: the first of them.
-        what: what is counted as wrong, as the rest of a sentence that begins with `total`.
+        what: what is counted as wrong, as the rest of a sentence that begins with `total`: for one, and for several.
+        right: what the other examples are, as the rest of a sentence that begins with their number, if `total` counts
+            examples; else None.
         share: whether `Doubt.confidence` is a share, to be shown in percent.
     """
 
@@ -96,7 +99,8 @@ class WrongAnswers:
     measure: str
     total: int
     found: Sequence[Doubt]
-    what: str = "answers hold a mistake"
+    what: tuple[str, str] = ("answer holds a mistake", "answers hold a mistake")
+    right: str | None = None
     share: bool = True
 
     @classmethod
@@ -104,7 +108,11 @@ class WrongAnswers:
         """Return the wrong answers of a model that gives labels."""
         found = mistakes.confident
         return cls(
-            order="the most confident first", measure="confidence", total=len(found), found=found[:MOST_READ]
+            order="the most confident first",
+            measure="confidence",
+            right="were labelled correctly" if mistakes.counted == EXAMPLES else None,
+            total=len(found),
+            found=found[:MOST_READ],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -112,7 +120,8 @@ class WrongAnswers:
         return {
             "order": self.order,
             "measure": self.measure,
-            "what": self.what,
+            "what": self.what[self.total != 1],
+            "right": self.right,
             "share": self.share,
             "total": self.total,
             "found": [one.to_json() for one in self.found],
@@ -157,7 +166,7 @@ class Mistakes:
     confusions: Sequence[Confusion]
     confident: Sequence[Doubt]
     label_errors: LabelErrors | None = field(default=None)
-    counted: str = "examples"
+    counted: str = EXAMPLES
 
     def to_json(self) -> dict[str, Any]:
         """Return the mistakes as plain JSON."""

@@ -13,7 +13,10 @@ from ftool.data.rows.similarity import SimilarPair, kind_of, scores_of
 from ftool.evaluation.metrics.embeddings import prepared, search_of, similarity_blocks
 from ftool.evaluation.mistakes import MOST_READ, Doubt, WrongAnswers
 
-_FURTHER = "answers are further from the data than the average"
+_FURTHER = (
+    "answer is further from the data than the average",
+    "answers are further from the data than the average",
+)
 
 
 def find_wrong_numbers(
@@ -86,7 +89,7 @@ def find_wrong_neighbours(
     return WrongAnswers(
         order="those whose passage comes last, first",
         measure="rank of the right passage",
-        what="queries find another passage first",
+        what=("query finds another passage first", "queries find another passage first"),
         share=False,
         total=len(wrong),
         found=[doubt for _, doubt in wrong[:MOST_READ]],

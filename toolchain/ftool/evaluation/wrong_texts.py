@@ -75,4 +75,10 @@ def find_wrong_spans(
         )
         for place in wrong[:MOST_READ]
     ]
-    return WrongAnswers(order="the most confident first", measure="confidence", total=len(wrong), found=found)
+    return WrongAnswers(
+        order="the most confident first",
+        measure="confidence",
+        right="were answered correctly",
+        total=len(wrong),
+        found=found,
+    )

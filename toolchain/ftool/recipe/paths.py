@@ -73,9 +73,17 @@ def _anchor(value: str, folder: Path) -> str:
         return value
     if value.startswith(SQLITE):
         path, mark, query = value.removeprefix(SQLITE).partition("?")
-        return f"{SQLITE}{folder / path}{mark}{query}"
-    here = folder / value
+        return f"{SQLITE}{_shortest(folder / path)}{mark}{query}"
+    here = _shortest(folder / value)
     return str(here) if here.exists() or (looks_like_path(value) and not Path(value).is_absolute()) else value
+
+
+def _shortest(path: Path) -> Path:
+    """Return a path without "..": relative to the working directory if that needs none, else absolute."""
+    if ".." not in path.parts:
+        return path
+    found, here = path.resolve(), Path.cwd()
+    return found.relative_to(here) if found.is_relative_to(here) else found
 
 
 def _relative(value: str, folder: Path) -> str:

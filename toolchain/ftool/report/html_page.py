@@ -44,12 +44,15 @@ class Section:
 class Page:
     """A page: what it is about, a sentence on that, the most important figures, and sections.
 
-    `kind` says above the title what sort of page it is, such as "Benchmark".
+    `kind` says above the title what sort of page it is, such as "Benchmark"; `summary` has the findings in plain
+    sentences, and `notices` what to know before anybody trusts them.
     """
 
     kind: str
     title: str
     lead: str
+    summary: Sequence[str] = ()
+    notices: Sequence[str] = ()
     tiles: Sequence[Tile] = ()
     sections: Sequence[Section]
 

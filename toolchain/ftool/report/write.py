@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from ftool.errors import ModelFolderError
 from ftool.report.folder_facts import FolderFacts
-from ftool.report.html_page import Page, Section, fill, write_page
+from ftool.report.html_page import Page, Section, write_page
 from ftool.report.sections.about import about, lead, tiles
 from ftool.report.sections.circumstances import circumstances
 from ftool.report.sections.fidelity import fidelity
+from ftool.report.sections.findings import notices, summary
 from ftool.report.sections.groups import groups
 from ftool.report.sections.ladder_picture import ladder_picture
+from ftool.report.sections.not_measured import not_measured
 from ftool.report.sections.per_label import per_label
 from ftool.report.sections.quality import quality
 from ftool.report.sections.reliability import reliability
@@ -58,24 +60,24 @@ def report_page(facts: FolderFacts, *, texts: bool = True) -> Page:
         fidelity(facts, texts=texts),
         _speed(facts),
         _ladder(facts),
+        not_measured(facts),
         _circumstances(facts),
     )
     return Page(
         kind="Model report",
         title=facts.name,
         lead=lead(facts),
+        summary=summary(facts),
+        notices=notices(facts),
         tiles=tiles(facts),
         sections=[one for one in sections if one is not None],
     )
 
 
 def _speed(facts: FolderFacts) -> Section | None:
-    if facts.manifest is None:
+    if facts.manifest is None or facts.bench is None:
         return None
     command = facts.command("bench")
-    if facts.bench is None:
-        body = fill("missing", what="The bundle has not been timed.", command=command)
-        return Section(anchor="speed", title="Speed", body=body)
     notice = (
         f"These times are of an earlier bundle; time it again: {command}"
         if facts.outdated(facts.bench)
@@ -85,14 +87,8 @@ def _speed(facts: FolderFacts) -> Section | None:
 
 
 def _ladder(facts: FolderFacts) -> Section | None:
-    if facts.model is None or not facts.training:
+    if facts.model is None or not facts.training or facts.frontier is None:
         return None
-    if facts.frontier is None:
-        command = facts.command("export", "--precision", "auto")
-        what = "Only one precision was tried. Every precision proved and timed, and the best chosen:"
-        return Section(
-            anchor="ladder", title="Accuracy against speed", body=fill("missing", what=what, command=command)
-        )
     return ladder_picture(facts.frontier)
 
 

@@ -208,7 +208,7 @@ def _label_errors(data: Dataset[LabelledText], recipe: Sections) -> "LabelErrors
             f"{recipe.data.path}: has numbers, not labels, so no label can be wrong; leave --mistakes out"
         )
     logits, targets, examples = out_of_fold_logits(_create(recipe, data), data, seed=recipe.train.seed)
-    how = f"by {FOLDS} heads on frozen features, each trained without the examples it judges"
+    how = f"by {FOLDS} simple models, each trained without the examples it judges"
     multi_label = data.facts["multi_label"]
     return find_label_errors(logits, targets, data.labels, examples, how=how, multi_label=multi_label)
 

@@ -123,7 +123,7 @@ def _label_errors(data: Dataset[TaggedText], recipe: Sections) -> "LabelErrors":
         [one.words for one in judged],
         [one.logits for one in judged],
         loaded.labels,
-        how=f"by {FOLDS} heads on frozen features, each trained without the texts it judges",
+        how=f"by {FOLDS} simple models, each trained without the texts it judges",
     )
 
 

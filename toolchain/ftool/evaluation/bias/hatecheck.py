@@ -48,13 +48,18 @@ def read_cases(table: Table) -> tuple[list[str], NDArray[np.bool_]]:
     return column_texts(table, _TEXT, _TEXT), np.array([label == HATEFUL for label in gold])
 
 
+def usual_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return those of a model's labels that have a usual name for hateful texts, such as "hate"."""
+    return tuple(label for label in labels if label.lower() in _USUAL)
+
+
 def hateful_labels(labels: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
     """Return those of a model's labels that mean that a text is hateful.
 
     These are `named` if it is not empty, else the labels that have a usual name, such as "hate".
     Raises InputError if `named` has a name that is not in `labels`, if no label is found, or if all labels are named.
     """
-    chosen = tuple(named) or tuple(label for label in labels if label.lower() in _USUAL)
+    chosen = tuple(named) or usual_labels(labels)
     for name in chosen:
         if name not in labels:
             raise InputError(f"--hateful {name}: the model has no such label; it has {', '.join(labels)}")

@@ -1,32 +1,33 @@
 """What the model is: task, base, labels, data, training, sizes, precision; and the figures at the head of the page."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from ftool.bench.report import disturbed
 from ftool.bench.scale import number
 from ftool.report.figures import count, interval, metric_name, percent, plural, score, times
-from ftool.report.folder_facts import FolderFacts
+from ftool.report.folder_facts import TEST, FolderFacts, Found
 from ftool.report.html_page import Section, Tile, fill
 from ftool_runtime.bundle.manifest import Manifest
 
-_SHOWN_LABELS: Final = 12
+_SHOWN_LABELS: Final = 20
 _MB: Final = 1e6
 
 
 def lead(facts: FolderFacts) -> str:
-    """Return one sentence on the model."""
-    base = facts.manifest.base if facts.manifest else facts.recipe.base if facts.recipe else ""
-    learnt = _training_examples(facts)
+    """Return what the model does, and what it learnt from."""
+    learnt, labels = _training_examples(facts), _labels(facts)
     parts = [
         facts.task.name,
-        f"{base}, fine-tuned on {plural(learnt, 'example')}" if learnt else base,
-        f"{facts.manifest.precision.name} bundle of {number(bundle_mb(facts.manifest))} MB"
-        if facts.manifest
-        else "no bundle yet",
+        plural(len(labels), "label") if labels else "",
+        f"learnt from {plural(learnt, 'example')}" if learnt else "",
+        "" if facts.manifest else "no bundle yet",
     ]
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)
 
 
 def tiles(facts: FolderFacts) -> list[Tile]:
@@ -37,19 +38,14 @@ def tiles(facts: FolderFacts) -> list[Tile]:
 def about(facts: FolderFacts, *, texts: bool = True) -> Section:
     """Return the section on what the model is. `texts` says whether warnings, which quote texts, are shown."""
     data = facts.training.get("data", {})
-    labels = (
-        list(facts.manifest.labels)
-        if facts.manifest
-        else list(facts.training.get("metrics", {}).get("labels", ()))
-    )
     body = fill(
         "about",
         rows=list(_rows(facts)),
-        labels=labels,
+        labels=_labels(facts),
         several=facts.manifest is not None and facts.manifest.multi_label,
         shown=_SHOWN_LABELS,
-        warnings=data.get("warnings", ()) if texts else (),
-        notes=data.get("notes", ()) if texts else (),
+        warnings=_without_source(data.get("warnings", ()), facts) if texts else (),
+        notes=_without_source(data.get("notes", ()), facts) if texts else (),
         next_step=_next_step(facts),
     )
     return Section(anchor="model", title="The model", body=body)
@@ -58,6 +54,18 @@ def about(facts: FolderFacts, *, texts: bool = True) -> Section:
 def bundle_mb(manifest: Manifest) -> float:
     """Return the size of a bundle's files in MB (10^6 bytes), without its manifest."""
     return sum(record.bytes for record in manifest.files.values()) / _MB
+
+
+def _labels(facts: FolderFacts) -> list[str]:
+    if facts.manifest is not None:
+        return list(facts.manifest.labels)
+    return list(facts.training.get("metrics", {}).get("labels", ()))
+
+
+def _without_source(sentences: Sequence[str], facts: FolderFacts) -> list[str]:
+    """Return sentences on the data without the path of the data before them: it stands above."""
+    name = re.escape(Path((facts.recipe.data.path if facts.recipe else None) or "").name)
+    return [re.sub(rf"^\S*{name}: ", "", one) for one in sentences] if name else list(sentences)
 
 
 def _rows(facts: FolderFacts) -> Iterator[tuple[str, str | Markup]]:
@@ -99,6 +107,11 @@ def _bundle(manifest: Manifest) -> str:
     )
 
 
+def _examples(found: Found) -> str:
+    """Return how many examples of which split something was measured on."""
+    return f"{count(found['examples'])} {found.get('split', TEST)} example{'' if found['examples'] == 1 else 's'}"
+
+
 def _training_examples(facts: FolderFacts) -> int:
     if facts.manifest is not None and facts.manifest.training_data.examples:
         return facts.manifest.training_data.examples
@@ -120,21 +133,21 @@ def _quality_tiles(facts: FolderFacts) -> Iterator[Tile]:
         return
     ends = told.get("intervals", {}).get(metric, {})
     note = interval(ends.get("low"), ends.get("high"))
-    on = f"{facts.shown_on(told)}, {plural(told['examples'], 'example')} of {told['split']}"
+    on = f"{_examples(told)}; {facts.shown_on(told)}"
     yield Tile(
-        name=f"{metric_name(metric)}",
+        name=metric_name(metric),
         value=score(told["metrics"][metric]),
-        note=f"95%: {note}; {on}" if note else on,
+        note=f"{note} with 95% confidence; {on}" if note else on,
     )
 
 
 def _parity_tiles(facts: FolderFacts) -> Iterator[Tile]:
     if (found := facts.parity) is not None:
-        verdict = "parity passed" if found["passed"] else f"parity FAILED: {', '.join(found['failed'])}"
+        verdict = "passed" if found["passed"] else f"FAILED: {', '.join(found['failed'])}"
         yield Tile(
             name=f"same {found.get('compared', 'answers')} as PyTorch",
             value=percent(found["agreement"]),
-            note=f"{plural(found['examples'], 'example')}; {verdict}",
+            note=f"{_examples(found)}; {verdict}",
         )
 
 
@@ -146,10 +159,11 @@ def _speed_tiles(facts: FolderFacts) -> Iterator[Tile]:
         f"{times(ratio['latency_p50'])} as fast as {found['engines'][name].get('title', name)}"
         for name, ratio in found["ratios"].items()
     ]
+    note = ratios[0] if ratios else f"p99 {number(subject['latency_ms']['p99'])} ms"
+    if disturbed(found):
+        note = "other programs were running: likely too long"
     yield Tile(
-        name="one input at a time, median",
-        value=f"{number(subject['latency_ms']['p50'])} ms",
-        note=ratios[0] if ratios else f"p99 {number(subject['latency_ms']['p99'])} ms",
+        name="one input at a time, median", value=f"{number(subject['latency_ms']['p50'])} ms", note=note
     )
 
 

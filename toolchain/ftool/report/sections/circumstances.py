@@ -29,10 +29,9 @@ def circumstances(
         versions: versions of packages by what they were used for, such as "export".
         engines: the engines of a benchmark's report.
     """
-    body = fill(
-        "circumstances", rows=list(_rows(machine or {}, versions, engines or {})), machine=bool(machine)
-    )
-    return Section(anchor="machine", title="Machine and versions", body=body)
+    body = fill("circumstances", rows=list(_rows(machine or {}, versions, engines or {})))
+    title = "Machine and versions" if machine else "Versions"
+    return Section(anchor="machine", title=title, body=body)
 
 
 def _rows(

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ftool.report.figures import metric_name, percent, plural, score
+from ftool.report.figures import capital, metric_name, percent, plural, score
 from ftool.report.folder_facts import FolderFacts
 from ftool.report.html_page import Section, fill, html_table
 from ftool.report.sections.quality import gate_sentence
 
 
 def fidelity(facts: FolderFacts, *, texts: bool = True) -> Section | None:
-    """Return the section; None without a bundle. `texts` says whether texts of the data are shown."""
-    if facts.manifest is None:
+    """Return the section; None if the bundle was not compared. `texts` says whether texts of the data are shown."""
+    found, gate = facts.parity, gate_sentence(facts)
+    if facts.manifest is None or (found is None and not gate):
         return None
-    found = facts.parity
     body = fill(
         "fidelity",
         found=found,
@@ -22,7 +22,7 @@ def fidelity(facts: FolderFacts, *, texts: bool = True) -> Section | None:
         worst=_worst(found) if found and texts else "",
         metric=_metric(found) if found else "",
         grid=html_table(_grid(found)) if found and found.get("grid") else "",
-        gate=gate_sentence(facts),
+        gate=gate,
         outdated=found is not None and facts.outdated(found),
         command=facts.command("parity"),
     )
@@ -38,7 +38,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     )
     same = f"{percent(found['agreement'])} of the {found.get('compared', 'answers')}"
     return (
-        f"{same} on {plural(found['examples'], 'example')} are PyTorch's; a probability differs by at most "
+        f"{same} on {plural(found['examples'], 'test example')} are PyTorch's; a probability differs by at most "
         f"{found['probability_difference']:.3g}; {batches}."
     )
 
@@ -66,11 +66,11 @@ def _metric(found: Mapping[str, Any]) -> str:
         return ""
     how = ", cross-fitted" if pair.get("cross_fitted") else ""
     torch, bundle = score(pair["reference"]), score(pair["bundle"])
-    return f"{metric_name(pair['name'])}{how}: {torch} in PyTorch, {bundle} in the bundle."
+    return f"{capital(metric_name(pair['name']))} on test{how}: {torch} in PyTorch, {bundle} in the bundle."
 
 
 def _grid(found: Mapping[str, Any]) -> list[list[str]]:
     return [
-        ["inputs", "largest difference of a logit"],
+        ["inputs", "largest difference"],
         *([one["shape"], f"{one['logit_difference']:.3g}"] for one in found["grid"]),
     ]

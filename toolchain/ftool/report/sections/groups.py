@@ -15,20 +15,18 @@ _SHOWN: Final = 20  # slices of a column; the best and the worst halves of more
 
 
 def groups(facts: FolderFacts) -> Section | None:
-    """Return the section; None for a bundle on its own or a model that was not measured."""
-    if facts.model is None or facts.best_told is None:
-        return None
+    """Return the section; None if no slices and no bias benchmarks were measured."""
     own = [one for one in facts.evaluations if one not in facts.suites]
+    columns = [part for one in own for part in _columns(facts, one)]
+    if not columns and not facts.suites:
+        return None
     body = fill(
         "groups",
-        columns=[part for one in own for part in _columns(facts, one)],
+        columns=columns,
         suites=[
             {"name": one["split"], "metrics": _metrics(one), "columns": list(_columns(facts, one))}
             for one in facts.suites
         ],
-        command=facts.command("evaluate", "--by", "COLUMN"),
-        benchmarks=facts.task.suites,
-        suite_command=facts.command("evaluate", "--suite"),
     )
     return Section(anchor="slices", title="Slices and bias", body=body)
 

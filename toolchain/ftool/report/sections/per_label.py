@@ -9,8 +9,8 @@ from ftool.report.figures import count, metric_name, percent
 from ftool.report.folder_facts import FolderFacts, Found
 from ftool.report.html_page import Section, fill, html_table
 
-_MATRIX: Final = 12  # the most labels whose confusions are drawn as a matrix
-_HARDEST: Final = 10
+_MATRIX: Final = 20  # the most labels whose confusions are drawn as a matrix
+_HARDEST: Final = 20
 _PAIRS: Final = 12
 _DEEP: Final = 0.55  # from this share on, a cell is too dark for dark text
 

@@ -1,7 +1,8 @@
 """Quality on the test split: the main metric beside the baselines, all metrics with their intervals, other splits."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup
 
@@ -11,6 +12,8 @@ from ftool.report.figures import count, interval, metric_name, percent, score
 from ftool.report.folder_facts import TEST, FolderFacts, Found
 from ftool.report.html_page import Section, fill, html_table
 from ftool.report.plots import Whisker, whiskers
+
+_COMMAND: Final = re.compile(r"`ftool ([a-z]+)((?: --[a-z-]+)*)`")
 
 
 def quality(facts: FolderFacts) -> Section | None:
@@ -25,7 +28,9 @@ def quality(facts: FolderFacts) -> Section | None:
         "quality",
         found=found,
         chart=_chart(facts, found, baselines) if found else "",
-        verdict=_verdict(baselines, of_run=run is not None and "baselines" in run) if baselines else "",
+        verdict=_verdict(facts, baselines, of_run=run is not None and "baselines" in run)
+        if baselines
+        else "",
         table=_table(facts, found) if found else "",
         others=_others(facts),
         missing=list(_missing(facts, run, bundle)),
@@ -35,10 +40,14 @@ def quality(facts: FolderFacts) -> Section | None:
     return Section(anchor="quality", title="Quality", body=body)
 
 
-def _verdict(baselines: Mapping[str, Any], *, of_run: bool) -> str:
-    """Return the verdict of the comparison with simple models, which names PyTorch if it is about run/."""
+def _verdict(facts: FolderFacts, baselines: Mapping[str, Any], *, of_run: bool) -> str:
+    """Return the verdict of the comparison with simple models, which names PyTorch if it is about run/.
+
+    Commands in it name the model folder.
+    """
     verdict = str(baselines["verdict"])
-    return verdict.replace("This model", "This model in PyTorch", 1) if of_run else verdict
+    verdict = verdict.replace("This model", "This model in PyTorch", 1) if of_run else verdict
+    return _COMMAND.sub(lambda found: f"`{facts.command(found[1], *found[2].split())}`", verdict)
 
 
 def value_with_interval(found: Found, metric: str) -> tuple[float | None, float | None, float | None]:

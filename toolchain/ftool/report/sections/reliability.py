@@ -1,5 +1,6 @@
 """Calibration: whether a confidence of 80% is right in 80 of 100 answers; and the thresholds of labels."""
 
+import math
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -51,8 +52,8 @@ def _verdict(diagram: Any) -> str:
 
 def _chart(diagram: Any) -> Markup:
     shares = Axis.linear([], title="share that is right", low=0.0, high=1.0)
-    confidence = Axis.linear([], title="confidence of the model", low=0.0, high=1.0)
     counted, bins = diagram["counted"], diagram["bins"]
+    lowest = math.floor(min(one["confidence"] for one in bins) * 5) / 5  # there is nothing to see below
     most = max(one["answers"] for one in bins)
     dots = [
         Dot(
@@ -69,17 +70,17 @@ def _chart(diagram: Any) -> Markup:
         for one in bins
     ]
     picture = Plot(
-        x=Axis.linear([], low=0.0, high=1.0),
+        x=Axis.linear([], low=lowest, high=1.0),
         y=shares,
         height=300,
-        lines=[Line(name="perfect calibration", points=[(0, 0), (1, 1)], style="soft-rule")],
+        lines=[Line(name="perfect calibration", points=[(lowest, lowest), (1, 1)], style="soft-rule")],
         dots=dots,
         legend=[("the model, with 95% intervals", "s1")],
         description=f"Share of right answers by confidence; expected calibration error {score(diagram[_METRIC])}",
     )
     bars = [
         Bar(
-            left=max(place * _BIN, 0.0),
+            left=max(place * _BIN, lowest),
             right=min((place + 1) * _BIN, 1.0),
             y=one["answers"],
             title=f"{count(one['answers'])} {counted}",
@@ -88,7 +89,7 @@ def _chart(diagram: Any) -> Markup:
         for place in [min(int(one["confidence"] / _BIN), 14)]
     ]
     below = Plot(
-        x=confidence,
+        x=Axis.linear([], title="confidence of the model", low=lowest, high=1.0),
         y=Axis.linear([0.0, most], title=counted, low=0.0, ticks=2),
         height=84,
         bars=bars,

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ftool.evaluation.mistakes import WrongAnswers
 from ftool.report.figures import count, percent
 from ftool.report.folder_facts import FolderFacts
 from ftool.report.html_page import Section, fill
 
 _SHOWN: Final = 12
 _NOTHING: Final = "none"
+_SURE: Final = 0.5  # the confidence from which another label is likely the right one
 
 
 def wrong_answers(facts: FolderFacts, *, texts: bool = True) -> Section | None:
@@ -24,13 +26,13 @@ def wrong_answers(facts: FolderFacts, *, texts: bool = True) -> Section | None:
         split=found["split"],
         examples=found["examples"],
         wrong=wrong,
-        what=wrong.get("what", "answers hold a mistake"),
+        what=wrong.get("what", WrongAnswers.what[wrong["total"] != 1]),
         cards_shown=[
             _card(one, wrong["measure"], share=wrong.get("share", True))
             for one in distinct(wrong["found"])[:_SHOWN]
         ],
         errors=errors,
-        doubts=[_card(one, "confidence") for one in distinct(errors["shown"])[:_SHOWN]] if errors else [],
+        doubts=[_doubt(one) for one in distinct(errors["shown"])[:_SHOWN]] if errors else [],
         checked=_checked(errors) if errors else "",
     )
     return Section(anchor="mistakes", title="Mistakes to read", body=body)
@@ -42,15 +44,21 @@ def distinct(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list(reversed(seen.values()))
 
 
-def _card(one: Mapping[str, Any], measure: str, *, share: bool = True) -> dict[str, Any]:
+def _card(one: Mapping[str, Any], measure: str, *, share: bool = True, of: str = "model") -> dict[str, Any]:
     value = percent(one["confidence"]) if share else count(one["confidence"])
     return {
         "text": one["text"],
         "right": ", ".join(one["labels"]) or _NOTHING,
+        "of": of,
         "answer": ", ".join(one["answer"]) or _NOTHING,
         "score": f"{measure} {value}",
         "where": f"{one['split']}, row {one['row']}",
     }
+
+
+def _doubt(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card of an example whose label is likely wrong; what is right may be unsure nevertheless."""
+    return _card(one, "confidence", of="likely" if one["confidence"] >= _SURE else "perhaps")
 
 
 def _checked(errors: Mapping[str, Any]) -> str:
