@@ -40,6 +40,7 @@ from ftool_export.settings import ExportSettings
 from ftool_export.teaching import ReplayTexts, begin_teaching, finish_teaching
 from ftool_export.tokenizers.check import check_tokens
 from ftool_runtime.bundle.manifest import Manifest, Precision, TrainingData
+from ftool_runtime.bundle.origin import with_origin
 from ftool_runtime.errors import BundleError
 from ftool_runtime.locks import writing
 
@@ -305,7 +306,7 @@ def _finish(trials: _Trials, verdict: Verdict) -> Manifest:
         trials.manifest = finish_teaching(trials.draft, trials.manifest, loaded, trials.replay)
     with judged_model(trials.draft.folder, trials.manifest) as model:
         golden = make_golden(loaded, model, inputs, quantized=quantized, half=half, texts=settings.golden)
-        golden.write(trials.draft.folder)
+        with_origin(golden, trials.draft.folder, trials.manifest).write(trials.draft.folder)
         latency = (
             {} if half else _latency(trials.examples.latency_call(model))
         )  # the CPU's says nothing about a GPU

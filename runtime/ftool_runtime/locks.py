@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from ftool_runtime.errors import BusyError
+from ftool_runtime.errors import BusyError, InputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -64,6 +64,16 @@ def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def check_name(path: Path) -> None:
+    """Raise InputError if no file can have this name, because of a NUL byte or half of a surrogate pair in it."""
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InputError(f"{path!r} can't be the name of a file: it holds a NUL byte or a lone surrogate")
+
+
 def new_partial(path: Path) -> Path:
     """Return a name next to `path`, which nobody has, for the unfinished content of `path`."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
@@ -90,8 +100,10 @@ def writing(path: Path, command: str, *, wait: bool = False) -> Iterator[None]:
 
     Raises:
         BusyError: another process or thread writes to `path`; the message names its command.
+        InputError: no file can have the name `path`.
         OSError: the lock can't be made, for example because the folder is read-only.
     """
+    check_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.absolute().parent.resolve() / f".{path.absolute().name}.lock"
     key = (os.getpid(), threading.get_ident(), file)

@@ -8,6 +8,8 @@ from typing import Any
 
 import ftool_runtime as ft
 from ftool_runtime.bundle.golden import GREEDY, generator_golden
+from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.origin import with_origin
 from ftool_runtime.models.generator import Generator
 from tests.helpers.tiny_bundles import relist
 
@@ -32,7 +34,7 @@ def add_golden(
             tolerance=1e-4,
             texts="probes",
         )
-    fields = json.loads(json.dumps(asdict(golden)))
+    fields = json.loads(json.dumps(asdict(with_origin(golden, folder, Manifest.read(folder)))))
     spoil(fields)
     (folder / "golden.json").write_text(json.dumps(fields))
     relist(folder, "golden.json")

@@ -15,9 +15,16 @@ from typing import Any, Final, Literal
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import digest_of
 from tests.helpers.spoiled_bases import bases_table
-from tests.helpers.tiny_bundles import looping_graph
+from tests.helpers.tiny_bundles import (
+    LABELS,
+    WIDTH,
+    failing_graph,
+    looping_graph,
+    write_golden,
+    write_manifest,
+)
 
-Bundle = Literal["encoder", "decoder", "encoder-decoder"]
+Bundle = Literal["encoder", "decoder", "encoder-decoder", "teachable"]
 Load = Literal["refuses", "loads", "either"]
 Call = Literal["answers", "refuses", "either", "-"]
 Verify = Literal["refuses", "fails", "passes"]
@@ -41,6 +48,7 @@ FILES: Final[Mapping[Bundle, tuple[str, ...]]] = {
         "generation_config.json",
         "golden.json",
     ),
+    "teachable": ("replay.bin",),
 }
 
 
@@ -175,6 +183,13 @@ def _graph(make: Callable[[], bytes]) -> Change:
     return apply
 
 
+def _made_anew(path: Path) -> None:
+    changes = {"labels": LABELS[::-1]}
+    path.unlink()
+    write_golden(path.parent, changes)
+    write_manifest(path.parent, **changes)
+
+
 def _field(name: str, value: Any) -> Change:
     """Set a field of a JSON file; `name` may lead into objects, such as "input.max_length"."""
 
@@ -218,6 +233,7 @@ FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
     ("input.max_length", -5, "refuses", "-", "refuses"),
     ("input.max_length", 2**40, "refuses", "-", "refuses"),
     ("input.max_length", 1.5, "refuses", "-", "refuses"),
+    ("input.max_length", 17, "loads", "answers", "fails"),
     ("input.names", [], "refuses", "-", "refuses"),
     ("input.names", ["input_ids"], "refuses", "-", "fails"),
     ("input.names", ["input_ids", "attention_mask", "more"], "refuses", "-", "refuses"),
@@ -226,11 +242,13 @@ FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
     ("input.prefix", "turn ", "loads", "answers", "fails"),
     ("input.prefix", "x" * 10**6, "refuses", "-", "refuses"),
     ("input.truncation_side", "middle", "refuses", "-", "refuses"),
+    ("input.truncation_side", "left", "loads", "answers", "fails"),
+    ("input.split_special_tokens", True, "loads", "answers", "fails"),
     ("precision.name", "int1", "refuses", "-", "refuses"),
     ("precision.devices", ["toaster"], "refuses", "-", "refuses"),
     ("thresholds", [0.5, 0.5, 2.0], "refuses", "-", "refuses"),
     ("none_below", 2, "refuses", "-", "refuses"),
-    ("none_below", 1.0, "loads", "answers", "passes"),
+    ("none_below", 1.0, "loads", "answers", "fails"),
     ("multi_label", True, "loads", "answers", "fails"),
     ("regression", True, "loads", "answers", "fails"),
     ("pairs", True, "loads", "refuses", "fails"),
@@ -242,11 +260,11 @@ FORGED: Final[tuple[tuple[str, Any, Load, Call, Verify], ...]] = (
     ("more", 1, "loads", "answers", "passes"),
 )
 
-# Programs in a bundle that take all memory or time. Limits end them: `verify` only has those of a chat if it chats.
+# Programs in a bundle that take all memory or time. Limits end them. `verify` does not chat, but knows the template.
 ENDLESS: Final[tuple[tuple[Bundle, str, str, Change, Verify], ...]] = (
-    ("decoder", "chat_template.jinja", "repeats a text 10^9 times", _text("{{ 'x' * 10**9 }}"), "passes"),
-    ("decoder", "chat_template.jinja", "doubles a text 60 times", _text(_DOUBLES), "passes"),
-    ("decoder", "chat_template.jinja", "has a loop of 10^10 rounds", _text(_LOOPS), "passes"),
+    ("decoder", "chat_template.jinja", "repeats a text 10^9 times", _text("{{ 'x' * 10**9 }}"), "fails"),
+    ("decoder", "chat_template.jinja", "doubles a text 60 times", _text(_DOUBLES), "fails"),
+    ("decoder", "chat_template.jinja", "has a loop of 10^10 rounds", _text(_LOOPS), "fails"),
     ("encoder", "onnx/model.onnx", "has a loop without an end", _graph(looping_graph), "fails"),
 )
 
@@ -299,7 +317,37 @@ SPOILED: Final = (
         forged=True,
         load="loads",
         call="answers",  # the runtime's own padding is the manifest's
-        verify="passes",
+    ),
+    Spoiled(
+        bundle="encoder",
+        file="golden.json",
+        change="is made anew after labels were exchanged",
+        apply=_made_anew,
+        forged=True,
+        load="loads",
+        call="answers",
+        verify="passes",  # only a signature shows it
+    ),
+    *(
+        Spoiled(
+            bundle="teachable",
+            file="ftool.json",
+            change=f"has teaching = {json.dumps(value)}",
+            apply=_field("teaching", value),
+            forged=True,
+            load="loads",
+            call="refuses",
+        )
+        for value in ({"features": WIDTH, "rows": 1}, None)
+    ),
+    Spoiled(
+        bundle="encoder",
+        file="onnx/model.onnx",
+        change="fails when it runs",
+        apply=_graph(failing_graph),
+        forged=True,
+        load="loads",
+        call="refuses",
     ),
     *(
         Spoiled(

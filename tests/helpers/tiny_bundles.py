@@ -16,6 +16,7 @@ import ftool_runtime as ft
 from ftool_runtime.bundle.golden import encoder_golden
 from ftool_runtime.bundle.integrity import file_record
 from ftool_runtime.bundle.manifest import InputContract, Manifest, Precision
+from ftool_runtime.bundle.origin import with_origin
 from tests.helpers.onnx_writer import graph, model, node, tensor, value
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -103,6 +104,19 @@ def looping_graph() -> bytes:
     return model(nodes, tensors, inputs, [value("logits", 1, ("batch", len(LABELS)))])
 
 
+def failing_graph() -> bytes:
+    """Return a classifier as ONNX whose graph fails in each run: it takes a row that its table does not have."""
+    nodes = [
+        node("Gather", ["table", "beyond"], ["row"]),
+        node("Gather", ["row", "input_ids"], ["embedded"]),
+        node("ReduceMean", ["embedded"], ["logits"], axes=[1], keepdims=0),
+    ]
+    beyond = np.full((4, len(LABELS)), 10**9)
+    tensors = [tensor("table", np.zeros(4, np.float32)), tensor("beyond", beyond)]
+    inputs = [value(name, 7, ("batch", "sequence")) for name in ("input_ids", "attention_mask")]
+    return model(nodes, tensors, inputs, [value("logits", 1, ("batch", len(LABELS)))])
+
+
 def tiny_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(SPECIAL + WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -164,7 +178,7 @@ def write_golden(folder: Path, changes: dict[str, Any]) -> None:
     with ft.load(folder, threads=1) as model:
         outputs = model.outputs(texts)
         golden = encoder_golden(model, texts, outputs, source="bundle", tolerance=1e-4, texts="probes")
-    golden.write(folder)
+    with_origin(golden, folder, Manifest.read(folder)).write(folder)
 
 
 def relist(folder: Path, *names: str) -> None:

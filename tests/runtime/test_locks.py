@@ -11,7 +11,7 @@ from tests.helpers.locks import held
 
 from ftool_runtime import atomic
 from ftool_runtime.atomic import replacing, replacing_path
-from ftool_runtime.errors import BusyError
+from ftool_runtime.errors import BusyError, InputError
 from ftool_runtime.locks import writing
 
 kills = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
@@ -36,6 +36,16 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
     ):
         pass
     with writing(tmp_path / "run", "ftool adapt"):
+        pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="can't be the name of a file"),
+        writing(tmp_path / name, "ftool train"),
+    ):
         pass
     assert names(tmp_path) == []
 

@@ -43,6 +43,8 @@ class Golden:
         texts: the origin of the inputs: "probes" for ftool's own texts, "data" for examples of the user's data.
         tokens: for generators, for each input the ids of the most probable first tokens, whose logits are in `outputs`.
         options: for generators, the options of the call that gave the answers.
+        settings: the manifest's settings at export, by field (`ftool_runtime.bundle.origin`); empty in old bundles.
+        files: the SHA-256 of the files at export that change answers and that golden inputs may not show, by name.
     """
 
     source: Source
@@ -53,6 +55,8 @@ class Golden:
     texts: Texts = "data"
     tokens: tuple[TokenIds, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tolerance > 0:

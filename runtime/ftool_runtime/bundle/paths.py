@@ -11,6 +11,7 @@ DECODER_FILE = "onnx/decoder.onnx"  # one graph for the prompt and for every ste
 GENERATION_CONFIG_FILE = "generation_config.json"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 GOLDEN_FILE = "golden.json"
 REPLAY_FILE = "replay.bin"  # only in classifiers that can be taught
 SIGNATURE_FILE = "ftool.sig"  # beside the manifest, which can't list it

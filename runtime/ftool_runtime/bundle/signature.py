@@ -18,6 +18,7 @@ from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE, SIGNATURE_FILE
 from ftool_runtime.errors import BundleError, InputError, RuntimeMissingError, SignatureError
 from ftool_runtime.limits import DEFAULT_LIMITS, Limits
+from ftool_runtime.regular_files import open_regular
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -286,7 +287,7 @@ def _key_text(given: TrustedKey) -> tuple[bytes, str]:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise ValueError(f"more than {_MOST_BYTES} bytes")

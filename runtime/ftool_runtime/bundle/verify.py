@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ftool_runtime.bundle.golden import Golden, encoder_answers, first_difference, largest_difference
 from ftool_runtime.bundle.integrity import altered_files
 from ftool_runtime.bundle.manifest import Manifest
+from ftool_runtime.bundle.origin import changed_since
 from ftool_runtime.bundle.paths import GOLDEN_FILE, SIGNATURE_FILE
 from ftool_runtime.bundle.signature import TrustedKey, signer
 from ftool_runtime.errors import BundleError, InputError, SignatureError, TimeLimitError
@@ -25,6 +26,10 @@ _NO_DIGEST: Final = (
 )
 _NO_ANSWERS: Final = (
     "golden.json was written before it held answers, so only numbers were compared: export the bundle again"
+)
+_NO_SETTINGS: Final = (
+    "golden.json was written before it held the bundle's settings, so only answers were compared: export the bundle "
+    "again"
 )
 _EXPLAINED: Final = "explained"
 _LONGEST_SHOWN: Final = 60  # characters of an input in a message
@@ -108,7 +113,7 @@ def verify(
     trusted_keys: Sequence[TrustedKey] | None = None,
     limits: Limits | None = None,
 ) -> VerifyReport:
-    """Check the manifest's digest and every file's hash, then replay the golden inputs one at a time.
+    """Check the manifest's digest, every file's hash and the settings, then replay the golden inputs one at a time.
 
     Args:
         folder: the bundle.
@@ -129,19 +134,24 @@ def verify(
             signed_by = signer(folder, trusted_keys)
         except SignatureError as error:
             altered[SIGNATURE_FILE] = f"is no signature by a trusted key: {error}"
-    golden, found, failure = None, None, None
+    golden, found, failure, changed = None, None, None, dict[str, str]()
     if not altered:
         try:
             golden = _golden(folder, manifest)
+            changed = changed_since(golden, manifest)
             with load(folder, device=device, threads=threads, limits=limits) as model:
                 found = replay(golden, model)
         except (BundleError, InputError, TimeLimitError) as error:
             failure = str(error)
-    before = {_NO_DIGEST: manifest.schema == 1, _NO_ANSWERS: golden is not None and not golden.answers}
+    before = {
+        _NO_DIGEST: manifest.schema == 1,
+        _NO_ANSWERS: golden is not None and not golden.answers,
+        _NO_SETTINGS: golden is not None and not golden.settings,
+    }
     return VerifyReport(
         bundle=str(folder),
         files=len(manifest.files),
-        altered=altered,
+        altered={**altered, **changed},
         failure=failure,
         replay=found,
         notes=tuple(note for note, applies in before.items() if applies),

@@ -7,15 +7,13 @@ from typing import Any, Final, NamedTuple, Self
 
 from ftool_runtime.bundle.files import LARGEST_SETTINGS, LARGEST_TEMPLATE, read_file
 from ftool_runtime.bundle.manifest import Manifest
-from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE
+from ftool_runtime.bundle.paths import CHAT_TEMPLATE_FILE, TOKENIZER_CONFIG_FILE
 from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.errors import BundleError, InputError, naming_bundle
 from ftool_runtime.json_reader import JsonError, read_json
 from ftool_runtime.text.encode import text_problem
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
-
-TOKENIZER_CONFIG_FILE: Final = "tokenizer_config.json"
 
 _ROLE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PRIVATE: Final = range(0xE000, 0xF8FF)  # characters for private use

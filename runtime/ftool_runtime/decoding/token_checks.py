@@ -1,7 +1,7 @@
 """Check token ids that a caller gives."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ftool_runtime.errors import InputError
 
 def check_rows(rows: object) -> None:
     """Raise InputError unless `rows` is a list or another sequence, but not a text."""
-    if isinstance(rows, str | bytes) or not hasattr(rows, "__len__"):
+    if isinstance(rows, str | bytes) or not isinstance(rows, Collection):
         raise InputError(f"rows must be a list of lists of token ids, got {rows!r}")
 
 

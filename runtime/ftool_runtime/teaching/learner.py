@@ -12,7 +12,7 @@ from ftool_runtime.bundle.files import read_file
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import REPLAY_FILE
 from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.locks import writing
+from ftool_runtime.locks import check_name, writing
 from ftool_runtime.teaching.lessons import Lesson, Lessons
 from ftool_runtime.teaching.teacher import Teacher
 
@@ -46,6 +46,7 @@ class Learner:
 
         Raises InputError if the file can't be used, if its folder does not exist, or if there are lessons already.
         """
+        check_name(path)
         if not path.absolute().parent.is_dir():
             raise InputError(f"the folder of {path} does not exist; create it")
         with self._lock:

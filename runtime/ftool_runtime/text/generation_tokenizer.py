@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftool_runtime.errors import InputError
+from ftool_runtime.errors import InputError, is_one_of
 from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 from ftool_runtime.text.encode import check_known, read_tokenizer, run_tokenizer, text_problem
 
@@ -41,7 +41,7 @@ class GenerationTokenizer:
         it. Raises InputError, which names the row, if `text` is not a string, is blank, is not valid Unicode,
         or is longer than the limits allow.
         """
-        empty = empty and text == "" and self.tokenizer.num_special_tokens_to_add(False) > 0
+        empty = empty and is_one_of(text, ("",)) and self.tokenizer.num_special_tokens_to_add(False) > 0
         self.limits.check_text(text, f"text {row}", row)
         problem = None if empty else text_problem(text)
         if problem:

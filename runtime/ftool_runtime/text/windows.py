@@ -80,8 +80,8 @@ class WindowEncoder:
         question is not a string, is blank, not valid Unicode or longer than the limits allow, or if the question leaves
         too little room for the text.
         """
-        assert (question is not None) == self._with_question
-        if question is None:
+        if not self._with_question:
+            assert question is None
             self._check(text, "text", row)
             return self._cut(
                 run_tokenizer(self._tokenizer, self._prefix + text, row=row), "text", row, len(self._prefix)

@@ -64,6 +64,61 @@ def test_another_length_is_found(make_bundle: BundleMaker) -> None:
     assert not ft.verify(bundle).passed
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"none_below": 0.9}, "none_below is 0.9"),
+        ({"input": {"max_length": 17}}, "input.max_length is 17"),
+        ({"precision": {"rows_share_scale": True}}, "precision.rows_share_scale is true"),
+    ],
+)
+def test_settings_that_no_golden_input_shows_are_found(
+    bundle: Path, changes: dict[str, Any], line: str
+) -> None:
+    manifest = Manifest.read(bundle)
+    for name, value in changes.items():
+        part = replace(getattr(manifest, name), **value) if isinstance(value, dict) else value
+        change_manifest(bundle, **{name: part})
+    report = ft.verify(bundle)
+    assert not report.passed
+    assert report.altered == {"ftool.json": f"was changed since the export: {line}"}
+    assert report.replay is not None
+    assert report.replay.passed
+
+
+def test_files_that_no_golden_input_shows_are_found(make_generator: GeneratorMaker) -> None:
+    bundle = make_generator(files={"chat_template.jinja": "{{ messages[-1].content }}"})
+    add_golden(bundle)
+    assert ft.verify(bundle).passed
+    for content in ("{{ messages[0].content }}", None):
+        (bundle / "chat_template.jinja").unlink()
+        if content is not None:
+            (bundle / "chat_template.jinja").write_text(content)
+        files = {
+            one: record for one, record in Manifest.read(bundle).files.items() if (bundle / one).exists()
+        }
+        change_manifest(bundle, files=files)
+        relist(bundle)
+        assert list(ft.verify(bundle).altered) == ["chat_template.jinja"]
+
+
+def test_golden_answers_of_other_versions_are_compared_by_the_settings_that_both_know(bundle: Path) -> None:
+    golden = Golden.read(bundle)
+    older = {name: value for name, value in golden.settings.items() if name != "teaching"}
+    for settings in (older, {**golden.settings, "of_a_later_version": 3}):
+        replace(golden, settings=settings).write(bundle)
+        relist(bundle)
+        assert ft.verify(bundle).passed
+    replace(golden, settings={}, files={}).write(bundle)
+    relist(bundle)
+    report = ft.verify(bundle)
+    assert report.passed
+    assert any("before it held the bundle's settings" in note for note in report.notes)
+    replace(golden, settings={"input": 3}).write(bundle)
+    relist(bundle)
+    assert "input must be" in str(ft.verify(bundle).failure)
+
+
 def test_an_output_within_the_tolerance_that_changes_an_answer_passes(
     make_bundle: BundleMaker,
 ) -> None:

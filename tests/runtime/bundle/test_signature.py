@@ -227,6 +227,15 @@ def test_keys_that_are_none_are_refused(bundle: Path, tmp_path: Path, keys: Call
         check_trusted(bundle, [])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders")
+def test_a_key_that_is_a_named_pipe_is_not_waited_for(bundle: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    with pytest.raises(InputError, match="it is a named pipe, not a regular file"):
+        check_trusted(bundle, [tmp_path / "key"])
+    with pytest.raises(InputError, match="it is a named pipe, not a regular file"):
+        sign(bundle, tmp_path / "key")
+
+
 def test_a_private_key_is_its_owner_s_alone(tmp_path: Path) -> None:
     new_key(tmp_path / "key")
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0

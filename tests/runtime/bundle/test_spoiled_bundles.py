@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.helpers.generator_golden import add_golden
 from tests.helpers.spoiled_bundles import SPOILED, Spoiled
+from tests.helpers.teachable import teachable_bundle
+from tests.helpers.tiny_bundles import failing_graph
 
 import ftool_runtime as ft
 from ftool_runtime.errors import BundleError, FtoolError
@@ -28,6 +30,7 @@ def sound(make_bundle: Callable[..., Path], make_generator: Callable[..., Path])
         "encoder": make_bundle(),
         "decoder": make_generator(files={"chat_template.jinja": "{{ messages[-1].content }}"}),
         "encoder-decoder": make_generator(source=True),
+        "teachable": teachable_bundle(make_bundle),
     }
     for kind in ("decoder", "encoder-decoder"):
         add_golden(found[kind])
@@ -40,20 +43,25 @@ def test_what_is_spoiled_was_sound(sound: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("row", SPOILED, ids=lambda row: row.name)
-def test_a_spoiled_bundle(
-    row: Spoiled, sound: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_spoiled_bundle(row: Spoiled, sound: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(sound[row.bundle], tmp_path / "bundle")
     row.spoil(folder)
-    loaded, called = used(folder)
+    loaded, called = used(folder, teaches=row.bundle == "teachable")
     assert row.load in (loaded, "either")
     assert row.call in (called, "either")
     assert verified(folder) == row.verify
-    assert capfd.readouterr() == ("", "")  # onnxruntime's log neither: it shows names in a graph as they are
 
 
-def used(folder: Path) -> tuple[str, str]:
-    """Whether `load` and a call work or raise their own errors."""
+def test_onnxruntime_does_not_print_names_in_a_graph(
+    make_bundle: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ft.load(make_bundle(graph=failing_graph(), golden=False)) as model, pytest.raises(BundleError):
+        model("play")
+    assert capfd.readouterr() == ("", "")
+
+
+def used(folder: Path, *, teaches: bool) -> tuple[str, str]:
+    """Whether `load` and a call, and with `teaches` a lesson, work or raise their own errors."""
     try:
         model = ft.load(folder, limits=LIMITS)
     except BundleError as error:
@@ -63,6 +71,9 @@ def used(folder: Path) -> tuple[str, str]:
             model(["turn the lights off"])
             if isinstance(model, ft.TextGenerator):
                 model.chat([{"role": "user", "content": "turn the lights off"}])
+            if teaches:
+                assert isinstance(model, ft.TextClassifier)
+                model.teach("play", "jazz")
         except FtoolError:
             return "loads", "refuses"
     return "loads", "answers"

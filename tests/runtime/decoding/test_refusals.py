@@ -126,6 +126,7 @@ def test_more_answers_than_memory_holds_are_refused(writer_model: ft.TextGenerat
         ([[7], "play"], "row 1 must be a list of token ids, got 'play'"),
         ([[7], None], "row 1 must be a list of token ids, got None"),
         (5, "rows must be a list of lists of token ids, got 5"),
+        (str, "rows must be a list of lists of token ids, got <class 'str'>"),
     ],
 )
 def test_rows_that_the_model_cant_read_are_refused(
@@ -142,6 +143,16 @@ def test_rows_that_the_model_cant_read_are_refused(
             model.score_tokens(rows, [[7], [8]])
     assert capfd.readouterr().err == ""  # onnxruntime was not asked
     assert writer_model.generate(np.array([[7, 8]])) == writer_model.generate([[7, 8]])
+
+
+@pytest.mark.parametrize("text", [np.array([7, 8]), np.array([]), [7], 7, None, b"play", {}], ids=repr)
+def test_a_text_of_another_type_is_refused(
+    writer_model: ft.TextGenerator, summariser: ft.Seq2SeqGenerator, text: Any
+) -> None:
+    for model in (writer_model, summariser):
+        for call in (model, model.tokenize):
+            with pytest.raises(ft.InputError, match="text 0 must be a string, got"):
+                call([text])
 
 
 @pytest.mark.parametrize(

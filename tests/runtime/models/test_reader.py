@@ -147,6 +147,9 @@ def test_outputs_are_those_of_every_window_in_order(reader: ft.Reader) -> None:
         ((["a", "b"],), "input 0 must hold a question and a context", 0),
         (("a", 5), "contexts must be strings in a list or another iterable, got int", None),
         ((b"a", "a"), "questions must be strings", None),
+        (({"question": None, "context": "a"},), "question 0 must be a string, got NoneType", 0),
+        (([None], "a"), "question 0 must be a string, got NoneType", 0),
+        (("a", [None]), "context 0 must be a string, got NoneType", 0),
     ],
 )
 def test_what_can_not_be_asked_is_refused(

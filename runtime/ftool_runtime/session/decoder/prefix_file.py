@@ -18,6 +18,7 @@ import numpy as np
 
 from ftool_runtime.atomic import replacing_binary
 from ftool_runtime.errors import InputError
+from ftool_runtime.regular_files import open_regular
 from ftool_runtime.session.decoder.decoder import Snapshot
 from ftool_runtime.session.decoder.graph import CacheShape
 
@@ -62,7 +63,7 @@ class PrefixFile:
         file.
         """
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 return self._read(file, ids)
         except FileNotFoundError:
             return None
@@ -140,7 +141,7 @@ def _check_path(path: Path) -> None:
             return
         if not path.is_file():
             raise InputError(f"{path} is not a file; name a file for the prefix cache")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             begin = file.read(len(_MAGIC))
     except OSError as error:
         raise InputError(f"can't read the prefix cache {path}: {error.strerror}") from error
