@@ -205,6 +205,11 @@ def _field(name: str, value: Any) -> Change:
     return apply
 
 
+def _replaces(text: str, by: str) -> dict[str, Any]:
+    """Return the step of a tokenizer that replaces a text by another one."""
+    return {"type": "Replace", "pattern": {"String": text}, "content": by}
+
+
 # Texts in place of a JSON file: each is refused wherever it stands.
 TEXTS: Final[Mapping[str, str]] = {
     "is nested 100,000 deep": "[" * 100_000,
@@ -339,6 +344,20 @@ SPOILED: Final = (
             call="refuses",
         )
         for value in ({"features": WIDTH, "rows": 1}, None)
+    ),
+    *(
+        Spoiled(
+            bundle="encoder",
+            file="tokenizer.json",
+            change=change,
+            apply=_field("normalizer", {"type": "Sequence", "normalizers": [step] * times}),
+            forged=True,
+        )
+        for change, step, times in (
+            ("doubles a letter 60 times", _replaces("a", "aa"), 60),
+            ("makes a megabyte of a letter", _replaces("a", "a" * 10**6), 1),
+            ("puts a megabyte before a text", {"type": "Prepend", "prepend": "a" * 10**6}, 1),
+        )
     ),
     Spoiled(
         bundle="encoder",

@@ -215,13 +215,15 @@ class Model(ABC, Generic[In, Out]):
             return self._decode_all(inputs, encoded, self._run(encoded, first_row, options), options)
 
 
-def listed(inputs: Iterable[In], what: str = "texts", *, limits: Limits = DEFAULT_LIMITS) -> list[In]:
-    """Return `inputs` as a list; `what` is the noun for them in errors.
+def listed(
+    inputs: Iterable[In], what: str = "texts", *, limits: Limits = DEFAULT_LIMITS, kinds: str = "strings"
+) -> list[In]:
+    """Return `inputs` as a list; `what` and `kinds` are the nouns for them and for what each must be, in errors.
 
     Raises InputError for a single text, bytes, a mapping, a table of columns (a DataFrame) or a non-iterable, and for
     more inputs than `limits` allow.
     """
-    return list(bounded(_iterator(inputs, what), limits))
+    return list(bounded(_iterator(inputs, what, kinds), limits))
 
 
 def bounded(inputs: Iterator[In], limits: Limits) -> Iterator[In]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.errors import BundleError, InputError, is_one_of
-from ftool_runtime.models.base import bounded
+from ftool_runtime.models.base import listed
 from ftool_runtime.models.encoder_model import WindowedModel, WindowOutputs
 from ftool_runtime.postprocessing.entities import (
     AGGREGATIONS,
@@ -114,7 +114,7 @@ class TokenTagger(WindowedModel[str, Entities]):
         The model reads the words of a sentence joined by spaces. Raises InputError if a sentence is a string or has no
         words, and the errors of a call.
         """
-        given = bounded(iter(sentences), self._limits)
+        given = listed(sentences, "sentences", limits=self._limits, kinds="lists of words")
         joined = [join_words(_checked_words(words, row)) for row, words in enumerate(given)]
         return self.word_tags([text for text, _ in joined], [places for _, places in joined])
 

@@ -9,6 +9,7 @@ from ftool_runtime.bundle.files import LARGEST_TOKENIZER, read_text_file
 from ftool_runtime.bundle.manifest import InputContract
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.limits import DEFAULT_LIMITS, Limits
+from ftool_runtime.text.growth import growth_problem
 from ftool_runtime.text.shortening import LONG, Shortener
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def read_tokenizer(path: Path) -> "Tokenizer":
 
     Its JSON is read by tokenizers, which bounds the nesting itself.
 
-    Raises BundleError for a file that tokenizers can't read, and for the reasons of `read_file`.
+    Raises BundleError for a file that tokenizers can't read or that makes texts far longer, and for the reasons of
+    `read_file`.
     """
     from tokenizers import Tokenizer  # imported here because it takes 30 ms
 
@@ -45,6 +47,8 @@ def read_tokenizer(path: Path) -> "Tokenizer":
         if not of_tokenizers(error):
             raise
         raise BundleError(f"{path} is not a tokenizer that this runtime can read: {error}") from error
+    if problem := growth_problem(tokenizer):
+        raise BundleError(f"{path} is not used: {problem}; use bundles of a maker you trust")
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -1,11 +1,13 @@
 """From texts to token ids: the manifest determines the side that is truncated, and how special tokens are read."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.helpers.tiny_bundles import SPECIAL, WORDS, tiny_tokenizer
 
 from ftool_runtime.bundle.manifest import InputContract
+from ftool_runtime.errors import BundleError
 from ftool_runtime.text.encode import TokenEncoder, read_tokenizer
 from ftool_runtime.text.windows import WindowEncoder
 
@@ -67,3 +69,44 @@ def test_windows_come_first_to_last_and_hold_all_of_a_text(tokenizer: Path, side
     assert starts == sorted(starts)
     last = windows[-1]
     assert last.offsets[last.text_positions.stop - 1][1] == len(text)
+
+
+def _sequence(kind: str, steps: list[dict[str, object]]) -> dict[str, object]:
+    return {"type": "Sequence", kind: steps}
+
+
+def _replace(by: str, pattern: dict[str, str]) -> dict[str, object]:
+    return {"type": "Replace", "pattern": pattern, "content": by}
+
+
+@pytest.mark.parametrize(
+    ("part", "steps", "refused"),
+    [
+        ("normalizer", [_replace("aa", {"String": "a"})] * 7, False),
+        ("normalizer", [_replace("aa", {"String": "a"})] * 8, True),
+        ("normalizer", [_replace("a" * 500, {"String": "a" * 5})], False),
+        ("normalizer", [_replace("a" * 201, {"String": "a"})], True),
+        ("normalizer", [_replace("a" * 200, {"Regex": ""})], True),
+        ("normalizer", [_sequence("normalizers", [{"type": "Prepend", "prepend": "a" * 20}] * 2)], True),
+        ("normalizer", [{"type": "NFKD"}, {"type": "Lowercase"}] * 20, False),
+        ("decoder", [_replace("aa", {"String": "a"})] * 8, True),
+        ("decoder", [_replace(" ", {"String": "_"}), {"type": "Fuse"}], False),
+    ],
+)
+def test_a_tokenizer_that_makes_texts_far_longer_is_refused(
+    tokenizer: Path, tmp_path: Path, part: str, steps: list[dict[str, object]], refused: bool
+) -> None:
+    values = {**json.loads(tokenizer.read_bytes()), part: _sequence(f"{part}s", steps)}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(values))
+    if refused:
+        with pytest.raises(
+            BundleError, match=rf"tokenizer.json .* {part} can make a text more than 200 times as long"
+        ):
+            read_tokenizer(path)
+    else:
+        read_tokenizer(path)
+
+
+def test_a_tokenizer_of_sentencepiece_is_read(shared_data: Path) -> None:
+    read_tokenizer(shared_data / "tokenizers" / "t5-small" / "tokenizer.json")
