@@ -88,9 +88,9 @@ class WindowEncoder:
             )
         self._check(question, "question", row)
         self._check(text, "context", row)
-        question = self._prefix + question
-        self._check_room(question, row)
-        encoding = run_tokenizer(self._tokenizer, question, text, what="context", row=row)
+        asked = f"{self._prefix}{question}"
+        self._check_room(asked, row)
+        encoding = run_tokenizer(self._tokenizer, asked, text, what="context", row=row)
         return self._cut(encoding, "context", row, 0)
 
     @property
