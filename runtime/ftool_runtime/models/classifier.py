@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ftool_runtime.teaching.learner import Learner
     from ftool_runtime.teaching.lessons import Lesson
+    from ftool_runtime.teaching.taught_head import TaughtHead
 
 
 class _Options(NamedTuple):
@@ -187,8 +188,31 @@ class TextClassifier(TextModel[Classification]):
         return self._require_learner().undo()
 
     def reset(self) -> None:
-        """Take back all lessons. Raises InputError if the bundle can't be taught."""
+        """Take back all lessons; a head that was adopted stays. Raises InputError if the bundle can't be taught."""
         self._require_learner().reset()
+
+    def share_head(self, path: Path | str, *, min_lessons: int = 1) -> "TaughtHead":
+        """Write the rows of the head that were taught here to a file, for `ftool merge`, and return them.
+
+        The file holds labels, how many lessons each has had, and rows of weights; no texts, features or lessons. From
+        the row of a label with few lessons much of their texts can be guessed (docs/teaching.md).
+
+        Args:
+            path: the file to write.
+            min_lessons: labels with fewer lessons are left out.
+
+        Raises InputError if the bundle can't be taught, there is nothing to share, or the file can't be written.
+        """
+        return self._require_learner().share(Path(path), min_lessons)
+
+    def adopt_head(self, path: Path | str, *, max_loss_rise: float = MAX_LOSS_RISE) -> "tuple[Lesson, ...]":
+        """Begin with a head that `ftool merge` has averaged, and learn this device's lessons once more on it, in order.
+
+        Returns the lessons that can't be learnt on it with at most `max_loss_rise` (as for `teach`); they are dropped.
+
+        Raises InputError if the bundle can't be taught, or the file can't be used; the model then stays as it was.
+        """
+        return self._require_learner().adopt(Path(path), max_loss_rise)
 
     def logits(self, texts: Iterable[TextInput]) -> NDArray[np.float32]:
         """Return the logits, float32 (texts, labels), before softmax or sigmoid. Raises the errors of a call."""

@@ -14,9 +14,9 @@ from ftool_runtime.bundle.paths import REPLAY_FILE
 from ftool_runtime.errors import BundleError, InputError
 from ftool_runtime.locks import check_name, writing
 from ftool_runtime.teaching.lessons import Lesson, Lessons
-from ftool_runtime.teaching.teacher import Teacher
+from ftool_runtime.teaching.taught_head import TaughtHead
+from ftool_runtime.teaching.teacher import LARGEST_REPLAY, Teacher
 
-_LARGEST: Final = 2**28  # bytes of a replay
 _WRITER: Final = "a lesson"  # the writer's name in errors of other processes
 
 
@@ -31,7 +31,7 @@ class Learner:
         """Read the replay of the bundle in `folder`, which can be taught. Raises BundleError."""
         if REPLAY_FILE not in manifest.files:
             raise BundleError(f"{folder}: its manifest does not list {REPLAY_FILE}; export the bundle again")
-        self._teacher = Teacher(manifest, read_file(folder, REPLAY_FILE, _LARGEST))
+        self._teacher = Teacher(manifest, read_file(folder, REPLAY_FILE, LARGEST_REPLAY))
         self._path: Path | None = None
         self._lock = threading.Lock()
         self._take(self._teacher.none())
@@ -61,7 +61,7 @@ class Learner:
         """Learn the label of the text with these outputs; arguments and errors are those of `Teacher.teach`."""
 
         def more(lessons: Lessons) -> Lessons:
-            return self._teacher.teach(lessons, outputs, label, max_loss_rise)
+            return self._teacher.on(lessons.base).teach(lessons, outputs, label, max_loss_rise)
 
         return self._change(more).history[-1]
 
@@ -83,8 +83,33 @@ class Learner:
         self._change(fewer)
         return undone[0]
 
+    def share(self, path: Path, min_lessons: int) -> TaughtHead:
+        """Write the rows of labels that were taught here, without the lessons; see `TextClassifier.share_head`."""
+        if isinstance(min_lessons, bool) or not isinstance(min_lessons, int) or min_lessons < 1:
+            raise InputError(f"min_lessons must be a number of at least 1, got {min_lessons!r}")
+        with self._lock:
+            head = self._teacher.share(self._lessons, min_lessons)
+        try:
+            head.write(path)
+        except OSError as error:
+            raise InputError(f"the head can't be written to {path}: {error.strerror}") from error
+        return head
+
+    def adopt(self, path: Path, max_loss_rise: float) -> tuple[Lesson, ...]:
+        """Begin with the head in the file at `path`; see `TextClassifier.adopt_head`."""
+        base = TaughtHead.read(path, self._teacher.bundle, self._teacher.shape.features)
+        dropped: list[Lesson] = []
+
+        def again(lessons: Lessons) -> Lessons:
+            found, lost = self._teacher.on(base).again(lessons, max_loss_rise)
+            dropped.extend(lost)
+            return found
+
+        self._change(again)
+        return tuple(dropped)
+
     def reset(self) -> None:
-        """Take back all lessons."""
+        """Take back all lessons; the head that they began with stays."""
         self._change(lambda lessons: lessons.first(0))
 
     def _change(self, change: Callable[[Lessons], Lessons]) -> Lessons:
@@ -108,7 +133,9 @@ class Learner:
             return found
 
     def _read(self, path: Path) -> Lessons:
+        """Return the lessons in the file; if it does not exist, none, which begin with the head of this model now."""
         return Lessons.read(path, self._teacher.bundle, self._teacher.shape) or self._teacher.none()
 
     def _take(self, lessons: Lessons) -> None:
+        self._teacher = self._teacher.on(lessons.base)
         self._lessons, self.head = lessons, self._teacher.head(lessons)

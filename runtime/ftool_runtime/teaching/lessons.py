@@ -1,29 +1,17 @@
-"""`Lessons`: what a model was taught on a device, in a file of its own beside the bundle.
+"""`Lessons`: what a model was taught on a device, in a file of its own beside the bundle."""
 
-The file is a magic line, the length of a header in 4 bytes, the header in JSON, the arrays of all lessons, and the
-SHA-256 of everything before it. The sizes of the arrays follow from the header, and are checked before they are read.
-"""
-
-import json
-import struct
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ftool_runtime.atomic import replacing_binary
-from ftool_runtime.bundle.files import read_file
-from ftool_runtime.errors import BundleError, InputError
-from ftool_runtime.json_reader import JsonError, read_json
-from ftool_runtime.schema import JSON
-from ftool_runtime.teaching.replay import packed, parts, unpacked
+from ftool_runtime.teaching.replay import packed, unpacked
+from ftool_runtime.teaching.sealed import SealError, arrays_of, read_sealed, sealed, write_sealed
+from ftool_runtime.teaching.taught_head import HeadHeader, TaughtHead, header_json
 
 _MAGIC: Final = b"ftool lessons 1\n"
-_NUMBER: Final = struct.Struct("<I")
-_DIGEST_BYTES: Final = 32
-_LARGEST: Final = 2**28  # bytes of a file
 
 
 class Shape(NamedTuple):
@@ -68,6 +56,7 @@ class Lessons:
         features: the model's features of each lesson's text, float32 (lessons, features), rounded to 255 levels.
         logits: the graph's logits for each lesson's text, float32 (lessons, labels of the bundle).
         rows: the row of the lesson's label after the lesson, float64 (lessons, features + 1).
+        base: the average of many devices' heads that the lessons began with; None if that was the bundle's own head.
     """
 
     bundle: str
@@ -75,12 +64,13 @@ class Lessons:
     features: NDArray[np.float32] = field(repr=False)
     logits: NDArray[np.float32] = field(repr=False)
     rows: NDArray[np.float64] = field(repr=False)
+    base: TaughtHead | None = None
 
     @classmethod
-    def none(cls, bundle: str, shape: Shape) -> Self:
-        """Return no lessons, for the bundle whose manifest has the digest `bundle`."""
+    def none(cls, bundle: str, shape: Shape, base: TaughtHead | None = None) -> Self:
+        """Return no lessons, for the bundle whose manifest has the digest `bundle`, and the head `base`."""
         empty = np.empty((0, shape.features), np.float32), np.empty((0, shape.labels), np.float32)
-        return cls(bundle, (), *empty, np.empty((0, shape.features + 1)))
+        return cls(bundle, (), *empty, np.empty((0, shape.features + 1)), base)
 
     @property
     def shape(self) -> Shape:
@@ -95,22 +85,22 @@ class Lessons:
         row: NDArray[np.float64],
     ) -> Self:
         """Return these lessons and one more; the arrays are one row each of the attributes."""
-        return type(self)(
-            self.bundle,
-            (*self.history, lesson),
-            np.vstack([self.features, features]),
-            np.vstack([self.logits, logits]),
-            np.vstack([self.rows, row]),
+        return replace(
+            self,
+            history=(*self.history, lesson),
+            features=np.vstack([self.features, features]),
+            logits=np.vstack([self.logits, logits]),
+            rows=np.vstack([self.rows, row]),
         )
 
     def first(self, count: int) -> Self:
         """Return the first `count` lessons."""
-        return type(self)(
-            self.bundle,
-            self.history[:count],
-            self.features[:count],
-            self.logits[:count],
-            self.rows[:count],
+        return replace(
+            self,
+            history=self.history[:count],
+            features=self.features[:count],
+            logits=self.logits[:count],
+            rows=self.rows[:count],
         )
 
     @classmethod
@@ -127,81 +117,55 @@ class Lessons:
         if not path.exists():
             return None
         try:
-            content = read_file(path.parent, path.name, _LARGEST)
-        except BundleError as error:
-            raise InputError(str(error)) from error
-        try:
-            header, arrays = _split(content)
+            header, arrays = read_sealed(path, _MAGIC, "a file of lessons", _Header)
             if header.bundle != bundle:
-                raise _FileError(
+                raise SealError(
                     "holds lessons of another bundle, or of an earlier export, whose features differ"
                 )
-            return cls(bundle, header.lessons, *_arrays(arrays, len(header.lessons), shape))
-        except _FileError as error:
-            raise InputError(
-                f"{path} {error}; it is left as it is: name another file, or remove it"
-            ) from error
+            size = 8 * len(header.base.labels) * (shape.features + 1) if header.base else 0
+            base = None
+            if header.base is not None:
+                base = TaughtHead.build(header.base, arrays[:size], bundle, shape.features)
+            return cls(bundle, header.lessons, *_arrays(arrays[size:], len(header.lessons), shape), base)
+        except SealError as error:
+            raise error.of(path) from error
 
     def write(self, path: Path) -> None:
         """Replace the file at `path`, whole or not at all. Raises OSError."""
-        import hashlib  # brings OpenSSL, which `import ftool_runtime` does not need
-
-        values = {"bundle": self.bundle, "lessons": [one.to_json() for one in self.history]}
-        header = json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
-        content = (
-            _MAGIC
-            + _NUMBER.pack(len(header))
-            + header
+        base = self.base
+        header = {
+            "bundle": self.bundle,
+            "lessons": [one.to_json() for one in self.history],
+            **({} if base is None else {"base": header_json(base.header)}),
+        }
+        arrays = (
+            (b"" if base is None else base.rows.astype("<f8").tobytes())
             + packed(self.features)
             + self.logits.astype("<f4").tobytes()
             + self.rows.astype("<f8").tobytes()
         )
-        with replacing_binary(path) as file:
-            file.write(content + hashlib.sha256(content).digest())
+        write_sealed(path, sealed(_MAGIC, header, arrays))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
     bundle: str
     lessons: tuple[Lesson, ...]
-
-
-class _FileError(Exception):
-    """Raised if a file can't be used; the message is what the file does, such as "is damaged"."""
-
-
-def _split(content: bytes) -> tuple[_Header, bytes]:
-    """Return a file's header and its arrays. Raises _FileError."""
-    import hashlib
-
-    if not content.startswith(_MAGIC):
-        raise _FileError("is not a file of lessons")
-    begin = len(_MAGIC) + _NUMBER.size
-    covered, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if len(covered) < begin or hashlib.sha256(covered).digest() != digest:
-        raise _FileError("is damaged: its content does not match its SHA-256")
-    (length,) = _NUMBER.unpack(content[len(_MAGIC) : begin])
-    try:
-        values: Any = read_json(covered[begin : begin + length])
-        return JSON.build(_Header, values), covered[begin + length :]
-    except (JsonError, BundleError) as error:
-        raise _FileError(f"has a header that can't be used: {error}") from error
+    base: HeadHeader | None = None
 
 
 def _arrays(
     content: bytes, count: int, shape: Shape
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Return features, logits and rows. Raises _FileError."""
+    """Return features, logits and rows. Raises SealError."""
     width, labels = shape
     sizes = (4 * count, count * width, 4 * count * labels, 8 * count * (width + 1))
-    if len(content) != sum(sizes):
-        raise _FileError(f"has arrays of another size than {count} lessons of {width} features")
-    scales, levels, logits, rows = parts(content, sizes)
+    scales, levels, logits, rows = arrays_of(content, sizes, f"{count} lessons of {width} features")
     found = (
         unpacked(scales, levels, width),
         np.frombuffer(logits, "<f4").reshape(count, labels).astype(np.float32),
         np.frombuffer(rows, "<f8").reshape(count, width + 1).astype(np.float64),
     )
     if not all(np.isfinite(array).all() for array in found):
-        raise _FileError("holds numbers that are not finite")
+        raise SealError("holds numbers that are not finite")
     return found

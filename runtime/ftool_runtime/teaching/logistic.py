@@ -38,15 +38,28 @@ class Examples:
     weights: Vector
 
 
-def fit_row(examples: Examples, start: Vector, ridge: float) -> Vector:
-    """Return the row that minimises the examples' cross-entropy plus `ridge / 2` times its squared length.
+@dataclass(frozen=True)
+class Ridge:
+    """A penalty on a row: `strength / 2` times the squared distance of its weights from `centre`'s.
 
-    The length is what it would be if the features' mean squared length were 1. The bias, which is the row's last
-    number, has no penalty. The loss is convex, so that the result depends on `start`, float64 (features + 1,), only by
-    rounding. L-BFGS with backtracking (Nocedal and Wright 2006, algorithm 7.4).
+    Attributes:
+        strength: of the penalty, for features whose mean squared length is 1.
+        centre: float64 (features + 1,); its last number, the bias, has no penalty.
+    """
+
+    strength: float
+    centre: Vector
+
+
+def fit_row(examples: Examples, start: Vector, ridge: Ridge) -> Vector:
+    """Return the row that minimises the examples' cross-entropy plus the penalty.
+
+    The loss is convex, so that the result depends on `start`, float64 (features + 1,), only by rounding. L-BFGS with
+    backtracking (Nocedal and Wright 2006, algorithm 7.4).
     """
     scale = _scale(examples.features)
-    fitted = _minimise(replace(examples, features=examples.features / scale), start * scale, ridge)
+    scaled = replace(ridge, centre=ridge.centre * scale)
+    fitted = _minimise(replace(examples, features=examples.features / scale), start * scale, scaled)
     return np.asarray(fitted / scale)
 
 
@@ -56,9 +69,11 @@ def _scale(features: NDArray[np.float64]) -> Vector:
     return np.append(np.full(features.shape[1] - 1, length if length > 0 else 1.0), 1.0)
 
 
-def _minimise(examples: Examples, start: Vector, ridge: float) -> Vector:
+def _minimise(examples: Examples, start: Vector, ridge: Ridge) -> Vector:
     row, (loss, slope) = start, _loss(examples, start, ridge)
-    steepest = ridge + examples.weights @ np.square(examples.features).sum(axis=1) / 4  # bounds the curvature
+    steepest = (
+        ridge.strength + examples.weights @ np.square(examples.features).sum(axis=1) / 4
+    )  # bounds the curvature
     pairs: deque[tuple[Vector, Vector]] = deque(maxlen=_MEMORY)
     for _ in range(_STEPS):
         direction = _direction(slope, pairs) if pairs else slope / steepest
@@ -90,13 +105,14 @@ def log_sum_exp(logits: NDArray[np.float64]) -> Vector:
     return np.asarray(largest + np.log(np.exp(logits - largest[..., None]).sum(axis=-1)))
 
 
-def _loss(examples: Examples, row: Vector, ridge: float) -> tuple[float, Vector]:
+def _loss(examples: Examples, row: Vector, ridge: Ridge) -> tuple[float, Vector]:
     """Return the loss and its gradient."""
     scores = examples.features @ row - examples.offsets
     losses = np.logaddexp(0.0, scores) - examples.targets * scores
     errors = examples.weights * (sigmoid(scores) - examples.targets)
-    penalty = np.append(ridge * row[:-1], 0.0)
-    loss = float(examples.weights @ losses) + float(penalty @ row) / 2
+    distance = row - ridge.centre
+    penalty = np.append(ridge.strength * distance[:-1], 0.0)
+    loss = float(examples.weights @ losses) + float(penalty @ distance) / 2
     return loss, errors @ examples.features + penalty
 
 

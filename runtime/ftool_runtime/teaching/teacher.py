@@ -1,6 +1,8 @@
 """`Teacher`: one lesson at a time, a model learns a text's label, and what it knew is kept within a bound."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
@@ -15,22 +17,26 @@ from ftool_runtime.numerics import sigmoid, softmax
 from ftool_runtime.schema import show
 from ftool_runtime.teaching.head import Head
 from ftool_runtime.teaching.lessons import Lesson, Lessons, Shape
-from ftool_runtime.teaching.logistic import Examples, fit_row, log_sum_exp
+from ftool_runtime.teaching.logistic import Examples, Ridge, fit_row, log_sum_exp
 from ftool_runtime.teaching.replay import Replay, rounded
+from ftool_runtime.teaching.taught_head import TaughtHead, is_label
 
 _RIDGE: Final = 1e-4  # of the squared length of a row of weights
 _SHARES: Final = (0.75, 1.0, 2.0, 4.0, 8.0)  # of an average label's replay, that a label's lessons count as
+LARGEST_REPLAY: Final = 2**28  # bytes of the file
 SURE: Final = 0.5  # the probability from which a taught label applies, in multi-label models
-_LONGEST_LABEL: Final = 500  # characters
 
 
 class Teacher:
     """Teaches the model of one bundle. It holds no lessons itself: methods take them, and return new ones."""
 
-    def __init__(self, manifest: Manifest, replay: bytes) -> None:
-        """Make the teacher of the bundle with `manifest`, whose file `replay.bin` has the content `replay`."""
+    def __init__(self, manifest: Manifest, replay: bytes, base: TaughtHead | None = None) -> None:
+        """Make the teacher of the bundle with `manifest`, whose file `replay.bin` has the content `replay`.
+
+        Lessons begin with the head `base`, and with the bundle's own if that is None.
+        """
         assert manifest.teaching is not None
-        self._manifest, self._content = manifest, replay
+        self._manifest, self._content, self._base = manifest, replay, base
         self._shape = Shape(manifest.teaching.features, len(manifest.labels))
         self.bundle = digest_of(manifest.to_json())
 
@@ -40,6 +46,10 @@ class Teacher:
         assert self._manifest.teaching is not None
         return Replay.read(self._content, self._manifest.teaching, self._shape.labels)
 
+    def on(self, base: TaughtHead | None) -> "Teacher":
+        """Return a teacher of the same bundle, whose lessons begin with the head `base`."""
+        return self if base is self._base else Teacher(self._manifest, self._content, base)
+
     @property
     def shape(self) -> Shape:
         """The numbers of the bundle's features and labels."""
@@ -47,20 +57,62 @@ class Teacher:
 
     def none(self) -> Lessons:
         """Return no lessons."""
-        return Lessons.none(self.bundle, self._shape)
+        return Lessons.none(self.bundle, self._shape, self._base)
 
     def head(self, lessons: Lessons) -> Head:
         """Return the head of the model with `lessons`."""
-        labels, multi = list(self._manifest.labels), self._manifest.multi_label
-        latest: dict[int, int] = {}
-        for number, lesson in enumerate(lessons.history):
-            if lesson.label not in labels:
-                labels.append(lesson.label)
-            latest[labels.index(lesson.label)] = number
-        base = self._manifest.thresholds or (SURE,) * self._shape.labels
-        thresholds = (*base, *(SURE,) * (len(labels) - self._shape.labels)) if multi else None
-        columns = np.array(list(latest), np.int64)
-        return Head(tuple(labels), self._shape.labels, thresholds, columns, lessons.rows[[*latest.values()]])
+        base = self._base
+        rows = {} if base is None else dict(zip(base.labels, base.rows, strict=True))
+        rows |= {lesson.label: row for lesson, row in zip(lessons.history, lessons.rows, strict=True)}
+        known = self._manifest.labels
+        labels = (*known, *(label for label in rows if label not in known))
+        thresholds = None
+        if self._manifest.multi_label:
+            own = self._manifest.thresholds or (SURE,) * len(known)
+            thresholds = (*own, *(SURE,) * (len(labels) - len(known)))
+        columns = np.array([labels.index(label) for label in rows], np.int64)
+        width = self._shape.features + 1
+        return Head(labels, len(known), thresholds, columns, np.array([*rows.values()]).reshape(-1, width))
+
+    def again(self, lessons: Lessons, max_loss_rise: float) -> tuple[Lessons, list[Lesson]]:
+        """Teach lessons that began with another head once more, in order, on this teacher's.
+
+        Returns the lessons, and those that can't be learnt with at most `max_loss_rise`, which are left out.
+        """
+        found, lost = self.none(), []
+        for lesson, *outputs in zip(lessons.history, lessons.logits, lessons.features, strict=True):
+            try:
+                found = self.teach(found, np.concatenate(outputs), lesson.label, max_loss_rise)
+            except LessonError:
+                lost.append(lesson)
+                continue
+            latest = replace(found.history[-1], before=lesson.before, taught=lesson.taught)
+            found = replace(found, history=(*found.history[:-1], latest))
+        return found, lost
+
+    def share(self, lessons: Lessons, min_lessons: int) -> TaughtHead:
+        """Return the rows of labels that have had at least `min_lessons` of `lessons`. Raises InputError for none."""
+        counts = Counter(lesson.label for lesson in lessons.history)
+        rows = dict(
+            zip((one.label for one in lessons.history), lessons.rows, strict=True)
+        )  # the latest of each
+        labels = [label for label in rows if counts[label] >= min_lessons]
+        if not labels:
+            raise InputError(
+                f"nothing to share: no label has had {min_lessons} lessons here"
+                if rows
+                else "nothing to share: nothing was taught yet"
+            )
+        base = None if lessons.base is None else lessons.base.digest
+        taught = tuple(counts[label] for label in labels)
+        return TaughtHead(
+            self.bundle, base, tuple(labels), taught, 1, np.array([rows[label] for label in labels])
+        )
+
+    def loss_rise(self) -> float:
+        """Return by how much the head without lessons raises the mean cross-entropy of the bundle's replay, in nats."""
+        values = np.hstack([self.replay.logits, self.replay.features])
+        return self._loss(self.head(self.none()).logits(values)) - self._loss(self.replay.logits)
 
     def teach(
         self, lessons: Lessons, outputs: NDArray[np.float32], label: str, max_loss_rise: float = MAX_LOSS_RISE
@@ -153,10 +205,11 @@ class _Draft:
         """
         self._teacher, self._label = teacher, label
         self._taught = [*(one.label for one in lessons.history), label]
-        self._head = teacher.head(lessons)
+        self._head, self._first = teacher.head(lessons), teacher.head(lessons.first(0))
         self._multi = self._head.thresholds is not None
         self._new = label not in self._head.labels
         self._column = len(self._head.labels) if self._new else self._head.labels.index(label)
+        self._centre = _row_of(self._first, self._column)
         replay = teacher.replay
         stacked = np.vstack([replay.features, lessons.features, features]).astype(np.float64)
         self._features = np.hstack([stacked, np.ones((len(stacked), 1))])
@@ -213,14 +266,15 @@ class _Draft:
         others = np.delete(self._logits, self._column, axis=1)
         offsets = (0.0 if self._multi else log_sum_exp(others)) - self._base
         examples = Examples(self._features, offsets, self._targets(), self._weights(share))
-        return fit_row(examples, start, _RIDGE)
+        return fit_row(examples, start, Ridge(_RIDGE, self._centre))
 
     def _targets(self) -> NDArray[np.float64]:
-        """Return the label's wanted probability for each text: what the bundle says of the replay, 0 or 1 of lessons.
+        """Return the label's wanted probability for each text: the first head's of the replay, 0 or 1 of a lesson.
 
         In a multi-label model a lesson in one label says nothing about another.
         """
-        logits = self._teacher.replay.logits
+        replay = self._teacher.replay
+        logits = self._first.logits(np.hstack([replay.logits, replay.features]))
         known = self._column < logits.shape[1]
         kept = self._teacher.probabilities(logits)[:, self._column] if known else np.zeros(len(logits))
         return np.concatenate([kept, [float(label == self._label) for label in self._taught]])
@@ -235,10 +289,9 @@ class _Draft:
         return np.concatenate([np.full(rows, 1 / rows), lessons])
 
     def _start(self) -> NDArray[np.float64]:
-        places = np.flatnonzero(self._head.columns == self._column)
-        if len(places):
-            return np.asarray(self._head.rows[places[0]])
-        row = np.zeros(self._features.shape[1])
+        row = _row_of(self._head, self._column)
+        if self._column in self._head.columns:
+            return row
         if self._new and not self._multi:
             row[-1] = log_sum_exp(self._logits[-1, : self._column])  # the text's probability is then one half
         return row
@@ -255,6 +308,12 @@ class _Draft:
         return self._head.labels[best] if applies else None
 
 
+def _row_of(head: Head, column: int) -> NDArray[np.float64]:
+    """Return the row of a label, float64 (features + 1,); zeros if it was not taught."""
+    places = np.flatnonzero(head.columns == column)
+    return head.rows[places[0]].copy() if len(places) else np.zeros(head.rows.shape[1])
+
+
 def gives(logits: NDArray[np.floating], column: int, thresholds: Sequence[float] | None) -> bool:
     """Return whether a text with these logits, (labels,), gets the label at `column`."""
     if thresholds is None:
@@ -263,15 +322,8 @@ def gives(logits: NDArray[np.floating], column: int, thresholds: Sequence[float]
 
 
 def _check(label: Any, max_loss_rise: Any) -> None:
-    if (
-        not isinstance(label, str)
-        or not label.strip()
-        or len(label) > _LONGEST_LABEL
-        or not label.isprintable()
-    ):
-        raise InputError(
-            f"a label is a text of 1 to {_LONGEST_LABEL} printable characters, got {show(label)}"
-        )
+    if not is_label(label):
+        raise InputError(f"a label is a text of 1 to 500 printable characters, got {show(label)}")
     number = isinstance(max_loss_rise, int | float) and not isinstance(max_loss_rise, bool)
     if not number or not max_loss_rise >= 0:
         raise InputError(f"max_loss_rise must be a number of at least 0, got {max_loss_rise!r}")

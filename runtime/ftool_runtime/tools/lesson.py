@@ -24,8 +24,11 @@ def teach(model: Any, options: argparse.Namespace) -> tuple[dict[str, Any], list
     given = (options.text, options.label)
     if any(given) and not all(given):
         raise InputError("a lesson is a text and its label: give both --text and --label")
-    if sum((all(given), options.undo, options.reset)) > 1:
-        raise InputError("give only one of a lesson (--text and --label), --undo and --reset")
+    chosen = (all(given), options.undo, options.reset, options.share is not None, options.adopt is not None)
+    if sum(chosen) > 1:
+        raise InputError(
+            "give only one of a lesson (--text and --label), --undo, --reset, --share and --adopt"
+        )
     if not isinstance(model, TextClassifier):
         raise InputError(f"{options.bundle} is not a classifier: only classifiers can be taught")
     path = options.lessons or lessons_file(options.bundle)
@@ -37,6 +40,14 @@ def teach(model: Any, options: argparse.Namespace) -> tuple[dict[str, Any], list
         lines.append(f"undone: {_learnt(model.undo())}")
     elif options.reset:
         model.reset()
+    elif options.share is not None:
+        head = model.share_head(options.share, min_lessons=options.min_lessons)
+        lines.append(f"{options.share}: {len(head.labels)} labels of {sum(head.lessons)} lessons")
+    elif options.adopt is not None:
+        dropped = model.adopt_head(options.adopt, max_loss_rise=options.max_loss_rise)
+        lines += [
+            f"dropped, because it can't be learnt on the adopted head: {_learnt(one)}" for one in dropped
+        ]
     else:
         lines += _listed(model)
     lines.append(f"{path}: {len(model.lessons)} lessons")

@@ -21,6 +21,15 @@ def add_teach_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--undo", action="store_true", help="take back the latest lesson")
     parser.add_argument("--reset", action="store_true", help="take back all lessons")
+    parser.add_argument(
+        "--share", type=Path, metavar="FILE", help="write the taught rows of the head, for ftool merge"
+    )
+    parser.add_argument(
+        "--min-lessons", type=int, default=1, metavar="N", help="with --share: leave out labels with fewer"
+    )
+    parser.add_argument(
+        "--adopt", type=Path, metavar="FILE", help="begin with a head that ftool merge has averaged"
+    )
     add_lessons(parser, "the file of lessons (default: BUNDLE.lessons, beside the bundle)")
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftool_runtime.numerics import sigmoid
-from ftool_runtime.teaching.logistic import Examples, fit_row, log_sum_exp
+from ftool_runtime.teaching.logistic import Examples, Ridge, fit_row, log_sum_exp
 
 
 @settings(max_examples=40, deadline=None)
@@ -21,14 +21,14 @@ def test_a_fitted_row_is_where_the_gradient_vanishes(seed: int, rows: int, width
     features = np.hstack([scale * random.normal(size=(rows, width)), np.ones((rows, 1))])
     weights = random.uniform(0.1, 1, rows) / rows
     examples = Examples(features, random.normal(size=rows), random.uniform(0.05, 0.95, rows), weights)
-    ridge = 1e-2
+    ridge = Ridge(1e-2, random.normal(size=width + 1))
     length = np.sqrt(np.square(features[:, :-1]).sum(axis=1).mean())
     found = [
         fit_row(examples, start, ridge) for start in (np.zeros(width + 1), random.normal(size=width + 1))
     ]
     for row in found:
         errors = weights * (sigmoid(features @ row - examples.offsets) - examples.targets)
-        slope = errors @ features + np.append(ridge * row[:-1] * length**2, 0.0)
+        slope = errors @ features + np.append(ridge.strength * (row - ridge.centre)[:-1] * length**2, 0.0)
         assert np.abs(slope / [*[length] * width, 1.0]).max() < 1e-3
 
 

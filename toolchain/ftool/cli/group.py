@@ -42,6 +42,7 @@ COMMANDS = {
         "ftool.cli.shrink:shrink", "Make a smaller model: fewer layers, a smaller vocabulary."
     ),
     "adapt": CommandEntry("ftool.cli.adapt:adapt", "Teach a trained model one example."),
+    "merge": CommandEntry("ftool.cli.merge:merge", "Average heads that several devices have taught."),
     "predict": CommandEntry("ftool.cli.predict:predict", "Answer texts with a bundle."),
     "sign": CommandEntry("ftool.cli.sign:sign", "Sign a bundle, so that apps accept only yours."),
     "push": CommandEntry("ftool.cli.push:push", "Publish a bundle on the Hugging Face hub."),
