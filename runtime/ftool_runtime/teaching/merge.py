@@ -54,6 +54,9 @@ def merge_files(
     features = manifest.teaching.features
     first = None if base is None else TaughtHead.read(base, teacher.bundle, features)
     heads = {str(file): TaughtHead.read(file, teacher.bundle, features) for file in files}
+    if len(heads) < len(files):
+        twice = next(file for number, file in enumerate(files) if file in files[:number])
+        raise InputError(f"{twice} is given twice: name each device's head once")
     rises = {
         name: _rise(teacher, merge({name: head}, first), name, max_loss_rise) for name, head in heads.items()
     }
