@@ -126,29 +126,35 @@ def _teach(model: ft.TextClassifier, lessons: Rows) -> None:
             model.teach(text, label)
 
 
-def ranks(bundle: Path, data: Path, each: int, most: int = 40) -> list[int]:
-    """Return, for labels taught on one device by `each` texts, where an adversary's guess ranks a taught text.
+class Adversary:
+    """Somebody who has a bundle, a device's head, and texts that may be those it was taught."""
 
-    The adversary has the shared head and the bundle, takes what the row has that the replay's features do not span, and
-    ranks all texts of the data by their features' cosine with it. 1 is the first of all training texts.
-    """
-    train = read(data / "train.csv")
-    found = []
-    with ft.TextClassifier.load(bundle, threads=1) as model, tempfile.TemporaryDirectory() as folder:
-        count = len(model.labels)
-        known = set(model.labels)
-        candidates = features_of(model, count, train)
-        place = {text: number for number, (text, _) in enumerate(train)}
-        for lessons in lessons_of([row for row in train if row[1] not in known], 8, 1, each, 0):
-            if not lessons:
-                continue
-            label = lessons[0][1]
-            texts = [text for text, name in lessons if name == label]
-            _teach(model, [(text, label) for text in texts])
-            row = model.share_head(Path(folder) / "one.head").rows[0, :-1]
-            found += sorted(_rank(row, candidates, place[text]) for text in texts)[:1]
-            model.reset()
-    return found[:most]
+    def __init__(self, bundle: Path, texts: Rows) -> None:
+        """Take the features of `texts`."""
+        self._bundle, self._texts = bundle, texts
+        self._labels = len(Manifest.read(bundle).labels)
+        with ft.TextClassifier.load(bundle, threads=1) as model:
+            self._features = features_of(model, self._labels, texts)
+
+    def ranks(self, new: Rows, each: int) -> list[int]:
+        """Return, for labels of which a device had `each` lessons, the best rank of their texts; 1 is the first.
+
+        Texts are ranked by the cosine of their features and the label's row.
+        """
+        place = {text: number for number, (text, _) in enumerate(self._texts)}
+        found = []
+        with (
+            ft.TextClassifier.load(self._bundle, threads=1) as model,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            for lessons in lessons_of(new, 8, 1, each, 0):
+                label = lessons[0][1]
+                taught = [text for text, name in lessons if name == label]
+                _teach(model, [(text, label) for text in taught])
+                row = model.share_head(Path(folder) / "one.head").rows[0, :-1]
+                found.append(min(_rank(row, self._features, place[text]) for text in taught))
+                model.reset()
+        return found
 
 
 def _rank(row: NDArray[np.float64], candidates: NDArray[np.float32], truth: int) -> int:
@@ -198,8 +204,9 @@ def main() -> None:
         results.append((name, found))
         print(f"{name}: {mean(one.bytes_shared for one in found):,.0f} bytes a head", flush=True)
     print("\n" + "\n".join(table(results)) + "\n")
+    adversary = Adversary(chosen.bundle, read(chosen.data / "train.csv"))
     for each in (1, 2, 5, 10):
-        found = ranks(chosen.bundle, chosen.data, each)
+        found = adversary.ranks(new, each)
         first = sum(rank == 1 for rank in found)
         print(
             f"{each} lessons of a label: a taught text ranks first for {first} of {len(found)} labels; ranks {found}"

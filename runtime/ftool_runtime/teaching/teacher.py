@@ -205,11 +205,11 @@ class _Draft:
         """
         self._teacher, self._label = teacher, label
         self._taught = [*(one.label for one in lessons.history), label]
-        self._head, self._first = teacher.head(lessons), teacher.head(lessons.first(0))
+        self._head = teacher.head(lessons)
         self._multi = self._head.thresholds is not None
         self._new = label not in self._head.labels
         self._column = len(self._head.labels) if self._new else self._head.labels.index(label)
-        self._centre = _row_of(self._first, self._column)
+        self._centre = _row_of(teacher.head(lessons.first(0)), self._column)  # where lessons began
         replay = teacher.replay
         stacked = np.vstack([replay.features, lessons.features, features]).astype(np.float64)
         self._features = np.hstack([stacked, np.ones((len(stacked), 1))])
@@ -269,12 +269,11 @@ class _Draft:
         return fit_row(examples, start, Ridge(_RIDGE, self._centre))
 
     def _targets(self) -> NDArray[np.float64]:
-        """Return the label's wanted probability for each text: the first head's of the replay, 0 or 1 of a lesson.
+        """Return the label's wanted probability for each text: the bundle's of the replay, 0 or 1 of a lesson.
 
         In a multi-label model a lesson in one label says nothing about another.
         """
-        replay = self._teacher.replay
-        logits = self._first.logits(np.hstack([replay.logits, replay.features]))
+        logits = self._teacher.replay.logits
         known = self._column < logits.shape[1]
         kept = self._teacher.probabilities(logits)[:, self._column] if known else np.zeros(len(logits))
         return np.concatenate([kept, [float(label == self._label) for label in self._taught]])
