@@ -14,12 +14,14 @@ import ftool_runtime as ft
 from ftool.data.inputs import read_rows
 from ftool.distributed import Answers
 from ftool.distributed.blocks import blocks_of, bytes_per_token, part_name
-from ftool.distributed.job import Job, check_worker
+from ftool.distributed.job import Job, check_worker, plan
 from ftool.distributed.scorer import Scorer, score
 from ftool.errors import ClusterError
 from ftool_runtime.errors import InputError
 from ftool_runtime.text.input_rows import InputRow
 from tests.distributed.data import answers, sentences, write_csv, write_jsonl
+from tests.helpers.onnx_writer import ONNX_WRITER
+from tests.helpers.tiny_generators import write_generator
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=400), st.integers(1, 3000))
@@ -100,6 +102,24 @@ def test_a_text_that_the_model_refuses_is_rejected_and_the_others_are_answered(
     assert [line != "null" for line in answers(tmp_path).splitlines()] == [True, False, True]
     (rejected,) = [json.loads(line) for line in (tmp_path / record.rejects).read_text().splitlines()]
     assert rejected["problem"].startswith(f"{data}, line 2: the text has 240 characters")
+
+
+def test_a_generator_answers_what_fits_and_rejects_the_rest(tmp_path: Path) -> None:
+    write_generator(tmp_path / "bundle", ONNX_WRITER, source=False, caches="in_place")
+    words = ["turn", "the", "lights", "off"]
+    texts = [" ".join(words), " ".join(words * 40), words[0]]
+    data = write_jsonl(tmp_path / "a.jsonl", texts)
+    with ft.load(tmp_path / "bundle") as model:
+        options = {"max_new_tokens": 3}
+        job = plan(model, tmp_path / "bundle", data, column="text", options=options)
+        (block,) = blocks_of(read_rows(data, "text", None), 0, tokens=1000, bytes_per_token=4)
+        record = score(model, job, block, tmp_path)
+        expected = [model(text, **options).to_json(text) for text in (texts[0], texts[2])]
+    first, second, third = (json.loads(line) for line in answers(tmp_path).splitlines())
+    assert ([first, third], second) == (expected, None)
+    (rejected,) = [json.loads(line) for line in (tmp_path / record.rejects).read_text().splitlines()]
+    assert rejected["row"] == 2
+    assert f"{data}, line 2: the text has 160 tokens" in rejected["problem"]
 
 
 @pytest.mark.parametrize(

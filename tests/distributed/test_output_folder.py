@@ -52,6 +52,19 @@ def test_a_recorded_part_that_is_gone_is_written_again(job: Job, tmp_path: Path,
     assert list(OutputFolder.open(tmp_path / "out", job).done) == ["00000-000000"]
 
 
+def test_a_recorded_part_that_is_cut_short_is_written_again(job: Job, tmp_path: Path) -> None:
+    begun(tmp_path / "out", job)
+    (tmp_path / "out" / "part-00000-000000.jsonl").write_text("nul")
+    assert list(OutputFolder.open(tmp_path / "out", job).done) == ["00000-000001"]
+
+
+def test_what_a_crash_of_the_machine_leaves_in_the_journal_is_left_out(job: Job, tmp_path: Path) -> None:
+    begun(tmp_path / "out", job)
+    with (tmp_path / "out" / JOURNAL).open("ab") as journal:
+        journal.write(b"\0\0\0\xff\n")
+    assert list(OutputFolder.open(tmp_path / "out", job).done) == ["00000-000000", "00000-000001"]
+
+
 def test_a_record_that_a_kill_has_torn_is_left_out(job: Job, tmp_path: Path) -> None:
     begun(tmp_path / "out", job)
     journal = tmp_path / "out" / JOURNAL

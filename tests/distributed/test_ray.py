@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from ftool.distributed.job import Job
 from ftool.distributed.output_folder import JOURNAL, MANIFEST
 from ftool.distributed.predict import run
 from ftool.distributed.scorer import Scorer
+from ftool_runtime.errors import BusyError, InputError
+from ftool_runtime.locks import writing
 from tests.distributed.data import answers, sentences, write_csv, write_jsonl
 from tests.helpers.cli import ftool
 
@@ -245,12 +248,30 @@ def test_a_full_disk_is_told_and_the_parts_before_it_stay(
         subprocess.run(["umount", output], check=True)
 
 
+def test_a_second_command_on_the_same_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "a.csv", sentences(3))
+    with (
+        writing(tmp_path / "out", "ftool predict"),
+        ThreadPoolExecutor() as other,
+        pytest.raises(BusyError, match=r"out: ftool predict .* is writing there"),
+    ):
+        other.submit(predict, bundle, data, tmp_path / "out").result()
+
+
+def test_warnings_of_readers_reach_the_driver(tmp_path: Path) -> None:
+    data = tmp_path / "a.csv"
+    data.write_bytes("text\nplay café – now\n".encode("windows-1252"))
+    *_, end = ray_engine._read(str(data), 0, "text", None, 1000, 4.0, {})
+    (warning,) = end["warnings"]
+    assert "not UTF-8; read as windows-1252" in warning
+
+
 def test_rows_that_change_after_they_were_answered_are_told(tmp_path: Path) -> None:
     """The size of the file is the same, so that only the rows can tell."""
     data = write_csv(tmp_path / "a.csv", ["play", "stop"])
     reading = (str(data), 0, "text", None, 1000, 4.0)
     block, end = ray_engine._read(*reading, {})
-    assert end == {"file": 0, "blocks": 1}
+    assert end == {"file": 0, "blocks": 1, "warnings": []}
     done = {"00000-000000": block.digest}
     assert list(ray_engine._read(*reading, done)) == [end]
     write_csv(tmp_path / "a.csv", ["play", "mute"])
@@ -291,6 +312,14 @@ def test_flags_that_do_not_fit_are_refused(
     )
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_process_that_is_connected_takes_no_other_cluster(
+    nodes: Nodes, bundle: Path, tmp_path: Path
+) -> None:
+    data = write_csv(tmp_path / "a.csv", sentences(3))
+    with pytest.raises(InputError, match="connected to a cluster already"):
+        predict(bundle, data, tmp_path / "out", address="10.0.0.1:6379")
 
 
 @pytest.mark.parametrize(

@@ -319,3 +319,27 @@ def test_a_file_with_the_columns_of_the_training_data_needs_no_column(tmp_path: 
     result = run(tmp_path, "--input", tmp_path / name)
     assert result.exit_code == 2
     assert "--column" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--engine", "spark"], "--engine is local, ray or ray:ADDRESS, got spark"),
+        (["--engine", "ray:"], "--engine is local, ray or ray:ADDRESS, got ray:"),
+        (["--engine", "ray"], "--engine ray needs --input, a file or folder, and --output, a folder"),
+        (["--engine", "ray", "--input", "a.csv"], "needs --input, a file or folder, and --output, a folder"),
+        (
+            ["--engine", "ray", "--input", "a.csv", "--output", "out", "--stream"],
+            "--engine ray answers on CPUs, without --stream",
+        ),
+        (["--workers", "2", "--input", "a.csv"], "--workers and --block-tokens are for --engine ray"),
+        (["--engine", "ray", "--input", "a.csv", "--output", "out"], "pip install 'ftool[ray]'"),
+    ],
+)
+def test_flags_of_a_cluster_are_checked_before_anything_is_loaded(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it was not installed
+    result = run(model_folder, *flags)
+    assert result.exit_code == 2
+    assert message in result.stderr

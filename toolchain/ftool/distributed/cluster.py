@@ -43,9 +43,14 @@ class Cluster:
 def connected(cluster: Cluster) -> Iterator[int]:
     """Connect to the cluster for the time of the block, and yield the number of workers.
 
-    Raises ClusterError if the cluster can't be reached, or has too few CPUs.
+    Raises ClusterError if the cluster can't be reached, or has too few CPUs; InputError if this process is connected to
+    another.
     """
     if ray.is_initialized():
+        if cluster.address is not None:
+            raise InputError(
+                "this process is connected to a cluster already; leave the address out to use that one"
+            )
         yield _workers(cluster)
         return
     _start(cluster)
@@ -75,7 +80,7 @@ def _start(cluster: Cluster) -> None:
 
 def _check_address(address: str) -> None:
     """Raise ClusterError unless something answers at an address HOST:PORT; Ray itself would wait for minutes."""
-    if address in ("auto", "local"):
+    if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():

@@ -1,5 +1,6 @@
 """`predict`: answer files of texts on a Ray cluster, into a folder."""
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from ftool.terminal import progress_bar
 from ftool_runtime.locks import writing
 from ftool_runtime.text.files import Columns
 from ftool_runtime.tools.options import input_columns
+
+_log = logging.getLogger(__name__)
 
 
 def predict(
@@ -100,6 +103,10 @@ def _score(job: Job, folder: OutputFolder, *, workers: int, threads: int) -> dic
         for result in records(job, done, folder.path, workers=workers, threads=threads):
             if "blocks" in result:
                 blocks[result["file"]] = result["blocks"]
+                for warning in (
+                    result["warnings"] if result["file"] else ()
+                ):  # planning has told the first file's
+                    _log.warning("%s", warning)
                 continue
             record = PartRecord(**result)
             folder.add(record)

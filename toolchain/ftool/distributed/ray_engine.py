@@ -3,6 +3,7 @@
 Ray Data is not used: ADR 30 says why.
 """
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from ftool.errors import ClusterError
 from ftool_runtime.errors import FtoolError
 from ftool_runtime.text.files import Columns
 
+_log = logging.getLogger("ftool")  # above the loggers of all modules that read files
 _ATTEMPTS: Final = 4  # at a block whose workers die, and at starting a worker
 _AHEAD: Final = 2  # blocks that a worker has, of which it answers one
 _READ_AHEAD: Final = 8  # blocks that a reader has ready
@@ -31,7 +33,8 @@ def records(
 ) -> Iterator[dict[str, Any]]:
     """Yield the record of each part as soon as it is written, as JSON values, in any order.
 
-    When a file has been read, {"file": its position, "blocks": the number of all its blocks} comes among them.
+    When a file has been read, {"file": its position, "blocks": the number of all its blocks, "warnings": lines}
+    comes among them.
 
     Args:
         job: the job.
@@ -227,6 +230,8 @@ def _read(
 ) -> Iterator[Block | dict[str, Any]]:
     """Yield the blocks of a file that are not done, then the number of all its blocks; or the problem."""
     count = 0
+    noted = _Noted()
+    _log.addHandler(noted)
     try:
         rows = read_rows(Path(path), column, names)
         for block in blocks_of(rows, file, tokens=tokens, bytes_per_token=bytes_a_token):
@@ -243,7 +248,21 @@ def _read(
     except (FtoolError, OSError) as error:
         yield {"problem": on_this_node(f"can't read {path}", error)}
     else:
-        yield {"file": file, "blocks": count}
+        yield {"file": file, "blocks": count, "warnings": noted.messages}
+    finally:
+        _log.removeHandler(noted)
+
+
+class _Noted(logging.Handler):
+    """A log handler that keeps warnings, which a worker process would show to nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message of a record."""
+        self.messages.append(record.getMessage())
 
 
 def _without_problem(result: dict[str, Any]) -> dict[str, Any]:
