@@ -35,6 +35,7 @@ from ftool_export.checkpoints.classifier import (
 from ftool_runtime.errors import InputError
 from ftool_runtime.folder_swap import replacing_folder
 from ftool_runtime.postprocessing.classification import Classification, classify, resolve_thresholds
+from ftool_runtime.text.encode import text_problem
 
 log = logging.getLogger(__name__)
 
@@ -180,8 +181,8 @@ def _check(text: str, labels: Sequence[str], loaded: LoadedClassifier, max_drop:
         raise InputError(
             "one example can only be taught to models that label single texts; train this model again"
         )
-    if not text.strip():
-        raise InputError("--text is empty; give the example's text")
+    if (problem := text_problem(text)) is not None:
+        raise InputError(f"--text {problem}; give the example's text")
     if "\0" in text:
         raise InputError("--text contains a NUL byte; remove it")
     if not 0 <= max_drop <= 1:

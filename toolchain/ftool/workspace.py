@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,8 +14,14 @@ from ftool_runtime.atomic import replacing
 from ftool_runtime.bundle.integrity import check_hashes
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import MANIFEST_FILE
+from ftool_runtime.errors import FtoolError
+from ftool_runtime.json_reader import read_json as parse_json
+from ftool_runtime.regular_files import open_regular
 
 METRICS_FILE: Final = "metrics.json"  # in run/
+_LARGEST_REPORT: Final = (
+    2**28
+)  # bytes of a JSON file that a command writes; real ones have up to some megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +106,23 @@ class ModelFolder:
 def read_metrics(run: Path) -> dict[str, Any]:
     """Return the content of metrics.json in the folder `run`; empty if the file is missing or is not JSON."""
     try:
-        content = json.loads((run / METRICS_FILE).read_text(encoding="utf-8"))
+        content = json_in(run / METRICS_FILE)
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def json_in(file: Path) -> Any:
+    """Return the JSON value in a file that a command wrote, such as a report.
+
+    Raises OSError if the file is missing, not a regular one, or can't be read; ValueError if it is not JSON, or larger
+    than any report.
+    """
+    with open_regular(file) as opened:
+        content = opened.read(_LARGEST_REPORT + 1)
+    if len(content) > _LARGEST_REPORT:
+        raise ValueError(f"is larger than {_LARGEST_REPORT:,} bytes")
+    return parse_json(content, strict=False)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
@@ -110,16 +130,37 @@ def read_json(file: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json_in(file)
     except ValueError as error:
         raise ModelFolderError(
-            f"{file} is not JSON ({error}); delete it, or run the command that wrote it again"
+            f"{file} can't be read ({error}); delete it, or run the command that wrote it again"
         ) from error
     if not isinstance(found, dict):
         raise ModelFolderError(
             f"{file} has no JSON object; delete it, or run the command that wrote it again"
         )
     return found
+
+
+@contextmanager
+def form_checked(file: Path) -> Iterator[None]:
+    """Within the block, in which the content of a report's file is used, raise ModelFolderError for content of a wrong
+    form: values that are missing or of another type, as in the file of another version of ftool.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, FtoolError):
+            raise
+        raise wrong_form(file, error) from error
+
+
+def wrong_form(file: Path, error: Exception) -> ModelFolderError:
+    """Return the error for a report's file whose content has a form that raised `error`."""
+    return ModelFolderError(
+        f"{file} has not the form that this version of ftool writes ({type(error).__name__}: {str(error)[:200]}); "
+        "delete it, or run the command that wrote it again"
+    )
 
 
 def write_json(file: Path, value: Mapping[str, Any]) -> None:

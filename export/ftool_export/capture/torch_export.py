@@ -11,6 +11,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from ftool_export.checkpoints.files import first_line
 from ftool_export.errors import ExportError
 
 OPSET: Final = 20  # the first with Gelu
@@ -118,7 +119,7 @@ class Signature:
                     verbose=False,
                 )
         except torch.onnx.errors.OnnxExporterError as error:
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            reason = first_line(error.__cause__ or error)
             raise ExportError(
                 f"PyTorch's exporter can't capture {type(network).__name__}: {reason}"
             ) from error

@@ -12,11 +12,11 @@ from torch import nn
 from transformers import AutoConfig
 
 from ftool_export.checkpoints.adapters import holder, read_adapter
-from ftool_export.checkpoints.files import find_file, first_line
+from ftool_export.checkpoints.files import find_file, first_line, read_json
 from ftool_export.checkpoints.places import ADAPTER_FILE, require_checkpoint
 from ftool_export.checkpoints.setfit import HEAD_FILE
 from ftool_export.errors import CheckpointError
-from ftool_export.networks import ngrams as _ngrams  # noqa: F401 (its architecture becomes known)
+from ftool_export.networks.ngrams import NgramConfig  # its architecture becomes known, too
 from ftool_runtime.json_reader import JsonError
 from ftool_runtime.json_reader import read_json as parse_json
 
@@ -34,6 +34,20 @@ _TASKS: Mapping[str, tuple[str, ...]] = {  # by the ending of the name of the mo
 }
 
 
+_SIZES: Mapping[
+    str, tuple[int, int]
+] = {  # from and to; transformers knows them by these names in all architectures
+    "num_hidden_layers": (1, 1_000),
+    "num_attention_heads": (1, 10_000),
+    "hidden_size": (1, 1_000_000),
+    "intermediate_size": (1, 10_000_000),
+    "vocab_size": (1, 10_000_000),
+    "max_position_embeddings": (-1, 100_000_000),  # -1: any number
+    "type_vocab_size": (0, 100_000),
+    "num_labels": (1, 1_000_000),
+}
+
+
 def weights_sha256(model: nn.Module) -> str:
     """Return the SHA-256, in hex, of all parameters and their names; it does not depend on the machine."""
     digest = hashlib.sha256()
@@ -47,12 +61,17 @@ def read_config(source: str) -> Any:
     """Read the configuration of a checkpoint (a folder or hub id). Raises CheckpointError if that is not possible."""
     require_checkpoint(source)
     adapter, root = read_adapter(source), holder(source, "config.json")
+    content = read_json(root, "config.json")
+    if isinstance(content, dict):  # before transformers makes a name for each label
+        _check_size(root, "num_labels", content.get("num_labels"))
     try:
         config = AutoConfig.from_pretrained(root, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{root}: no model configuration could be read ({first_line(error)})"
         ) from error
+    _check_sizes(root, config)
+    _reset_choices(config)
     if written := getattr(config, "quantization_config", None):
         method = written.get("quant_method") if isinstance(written, dict) else None
         raise CheckpointError(
@@ -62,6 +81,43 @@ def read_config(source: str) -> Any:
         config.ftool = {}  # the base's own facts
         adapter.fit(config)
     return config
+
+
+def _check_sizes(root: str, config: Any) -> None:
+    """Raise CheckpointError for a number of layers, tokens or dimensions that no network has."""
+    for part in _parts(config):
+        for name in _SIZES:
+            size = getattr(part, name, None)
+            if not (name == "num_hidden_layers" and size == 0 and part.model_type == NgramConfig.model_type):
+                _check_size(root, name, size)
+
+
+def _check_size(root: str, name: str, size: object) -> None:
+    smallest, largest = _SIZES[name]
+    if isinstance(size, int) and not smallest <= size <= largest:
+        raise CheckpointError(
+            f"{root}: {name} in config.json must be from {smallest} to {largest:,}, got {size}; fetch or write the "
+            "checkpoint again"
+        )
+
+
+def _reset_choices(config: Any) -> None:
+    """Set what a network returns to what ftool reads, and let transformers choose how it computes.
+
+    A config.json may name a repository of the hub, from which transformers would load code, or a library that is
+    missing here.
+    """
+    for part in _parts(config):
+        part._attn_implementation = None
+        part._experts_implementation = None
+        part.output_attentions = part.output_hidden_states = False
+        part.return_dict = True
+
+
+def _parts(config: Any) -> list[Any]:
+    """Return a configuration and those inside it, such as that of a decoder."""
+    inner = (getattr(config, name, None) for name in getattr(config, "sub_configs", {}))
+    return [config, *(part for one in inner if one is not None for part in _parts(one))]
 
 
 def quantised(source: str, sign: str) -> str:

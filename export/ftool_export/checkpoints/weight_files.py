@@ -1,10 +1,12 @@
 """The files that hold a checkpoint's weights: what is in them, and why there is nothing to read."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from ftool_export.checkpoints.files import find_file, first_line, read_json
+from ftool_export.errors import CheckpointError
 
 _FILE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -16,7 +18,7 @@ _OF_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax"}
 def stored_kinds(source: str) -> dict[str, str]:
     """Return the kind of number of each weight in a checkpoint's safetensors files, such as "F32", by its name."""
     kinds: dict[str, str] = {}
-    for path in _files(source):
+    for path in weight_paths(source):
         with safe_open(path, framework="pt") as file:
             kinds |= {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
     return kinds
@@ -58,8 +60,22 @@ def _some(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _files(source: str) -> list[Path]:
+def weight_paths(source: str) -> list[Path]:
+    """Return the safetensors files of a checkpoint. Raises CheckpointError if the index that lists them is damaged."""
     index = None if (whole := find_file(source, _FILE)) else read_json(source, _INDEX)
-    names = sorted(set(index["weight_map"].values())) if index else []
+    names = [] if index is None else _listed(source, index)
     parts = [find_file(source, name) for name in names]
     return [path for path in (whole, *parts) if path is not None]
+
+
+def _listed(source: str, index: Any) -> list[str]:
+    """Return the names of files in an index of weights: files beside the index, or below it."""
+    files = index.get("weight_map") if isinstance(index, dict) else None
+    names = files.values() if isinstance(files, dict) else [None]
+    for name in names:
+        if not isinstance(name, str) or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise CheckpointError(
+                f"{source}: {_INDEX} names no file of the checkpoint for each weight, but {str(name)[:60]!r}; fetch or "
+                "write the checkpoint again"
+            )
+    return sorted(set(names))

@@ -12,7 +12,7 @@ from torch import nn
 from ftool_export.checkpoints.adapters import merged_weights, read_adapter
 from ftool_export.checkpoints.files import first_line, quiet_transformers
 from ftool_export.checkpoints.pretrained import quantised
-from ftool_export.checkpoints.weight_files import stored_kinds, why_unreadable
+from ftool_export.checkpoints.weight_files import stored_kinds, weight_paths, why_unreadable
 from ftool_export.checkpoints.weight_names import (
     adapters_in,
     integers_in,
@@ -22,9 +22,12 @@ from ftool_export.checkpoints.weight_names import (
     warn_of_unread,
 )
 from ftool_export.errors import CheckpointError
+from ftool_runtime.errors import FtoolError
 
 log = logging.getLogger(__name__)
 
+_LARGEST_RATIO = 8  # parameters for each stored byte: quantised weights have up to 4, which are refused later
+_ALWAYS = 10**8  # parameters beyond these, such as those of a new head with many labels
 _QUANTISED = (
     ".qweight",
     ".SCB",
@@ -124,6 +127,7 @@ def _load(auto_class: Any, source: str, config: Any) -> tuple[nn.Module, Any]:
 def _from_files(auto_class: Any, source: str, config: Any, **options: Any) -> tuple[nn.Module, Any]:
     try:
         with quiet_transformers():
+            _refuse_larger_network(auto_class, source, config)
             loaded: tuple[nn.Module, Any] = auto_class.from_pretrained(
                 source,
                 config=config,
@@ -137,7 +141,31 @@ def _from_files(auto_class: Any, source: str, config: Any, **options: Any) -> tu
         raise CheckpointError(f"{source}: {why_unreadable(source, error)}") from error
     except ValueError as error:  # an architecture without this kind of head
         raise CheckpointError(f"{source}: {first_line(error)}") from error
+    except FtoolError:
+        raise
+    except Exception as error:  # transformers does not document what it raises for a wrong config.json
+        raise CheckpointError(
+            f"{source}: no network can be made from config.json ({type(error).__name__}: {first_line(error)[:200]}); "
+            "fetch or write the checkpoint again"
+        ) from error
     return loaded
+
+
+def _refuse_larger_network(auto_class: Any, source: str, config: Any) -> None:
+    """Raise CheckpointError if `config` describes a network that is far larger than its weights in the files.
+
+    transformers would fill what the files lack with random numbers: a config.json of some bytes could take all memory.
+    """
+    stored = sum(path.stat().st_size for path in weight_paths(source))
+    make = getattr(auto_class, "from_config", None) or auto_class._from_config  # a class of one architecture
+    with torch.device("meta"):
+        network = make(config)
+    described = sum(parameter.numel() for parameter in network.parameters())
+    if stored and described > _ALWAYS + _LARGEST_RATIO * stored:
+        raise CheckpointError(
+            f"{source}: config.json describes {described:,} parameters, and the files hold {stored:,} bytes of "
+            "weights; these files don't belong together: fetch or write the checkpoint again"
+        )
 
 
 def _instead(network: nn.Module, info: Any) -> str:

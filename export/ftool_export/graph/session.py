@@ -91,7 +91,7 @@ def _open(path: Path) -> Any:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = usable_threads()
-    options.log_severity_level = 3  # errors only: failures here arrive as exceptions
+    options.log_severity_level = 4  # fatal only: failures here arrive as exceptions
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented) as error:

@@ -60,7 +60,7 @@ class EncoderNetwork(nn.Module, ABC):
         config, device = self.config, next(self.parameters()).device
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(0, config.vocab_size, (1, _PROBED), generator=generator)
-        padding = torch.full((1, _PROBED), getattr(config, "pad_token_id", None) or 0)
+        padding = torch.full((1, _PROBED), max(getattr(config, "pad_token_id", None) or 0, 0))
         mask = torch.ones_like(ids)
         with torch.inference_mode():
             single, padded = (

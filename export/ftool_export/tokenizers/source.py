@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ftool_export.checkpoints.adapters import holder
-from ftool_export.checkpoints.files import find_file
+from ftool_export.checkpoints.files import find_file, first_line
 from ftool_export.errors import CheckpointError
 from ftool_export.tokenizers.references import (
     Reference,
@@ -223,7 +223,7 @@ def _reason(source: str, error: Exception) -> str:
         return (
             "its vocabulary lacks a special token that its kind of tokenizer needs, such as [CLS]; " + _REMEDY
         )
-    return f"no tokenizer could be read ({str(error).strip().splitlines()[0]})"
+    return f"no tokenizer could be read ({first_line(error)})"
 
 
 def _is_cased_without_saying_so(source: str) -> bool:

@@ -1,6 +1,7 @@
 """Read a model's inputs, one at a time, from lines of text, JSON lines or tables. Errors name the file and the line."""
 
 import codecs
+import io
 import itertools
 import sys
 from collections import deque
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from ftool_runtime.errors import InputError
+from ftool_runtime.regular_files import open_regular
 from ftool_runtime.text.input_rows import checked_inputs
 from ftool_runtime.text.rows import Row, RowError, csv_rows, json_rows, tsv_rows
 
@@ -63,13 +65,13 @@ def numbered_texts(
             f"can't read {path}: convert it to an uncompressed .jsonl, .csv or .tsv file, or to lines of text"
         )
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             encoding = _encoding_of(file)
             if encoding is None:
                 yield from numbered_rows(_lines(file, str(path)), path.name, str(path), column, names)
                 return
-        with path.open(encoding=encoding, newline="") as text:
-            yield from numbered_rows(_decoded_lines(text, str(path)), path.name, str(path), column, names)
+            with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+                yield from numbered_rows(_decoded_lines(text, str(path)), path.name, str(path), column, names)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,19 @@ from ftool_runtime.text.input_rows import input_rows
 from ftool_runtime.text.rows import RowError, csv_rows, json_rows, tsv_rows
 
 FileMaker = Callable[[str, str | bytes], Path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes and devices")
+@pytest.mark.parametrize("kind", ["named pipe", "device"])
+@pytest.mark.timeout(10, func_only=True)
+def test_a_pipe_or_device_in_place_of_a_file_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "texts.txt"
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(path)
+    with pytest.raises(ft.InputError, match=f"can't read {path}: it is a {kind}, not a regular file"):
+        list(read_texts(path))
 
 
 @pytest.fixture

@@ -78,9 +78,13 @@ def test_times_are_written_even_if_they_can_not_be_compared(model: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--lengths", "16,x"), "'x' is not a whole number of at least 1; give some such as 16,64"),
-        (("--lengths", ""), "'' is not a whole number of at least 1"),
-        (("--batch", "0"), "'0' is not a whole number of at least 1"),
+        (("--lengths", "16,x"), "'x' is not a whole number from 1 to 65,536; give some such as 16,64"),
+        (("--batch", "9" * 5_000), "is not a whole number from 1 to 65,536"),
+        (("--min-speedup", "nan"), "nan is not a finite number"),
+        (("--min-speedup", "2", "--against", "none"), "--min-speedup needs an engine to compare"),
+        (("--rate", "nan"), "nan is not a finite number"),
+        (("--lengths", ""), "'' is not a whole number from 1"),
+        (("--batch", "0"), "'0' is not a whole number from 1"),
         (("--lengths", "8,33,64"), "at most 32 tokens, so that texts of 33, 64 tokens can't be timed"),
     ],
 )

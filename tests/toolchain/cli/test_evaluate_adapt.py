@@ -247,6 +247,7 @@ def test_adapt_raises_several_labels_over_their_thresholds(tagger: Path, tmp_pat
     [
         (["--text", TEXT, "--label", "wether"], "no label 'wether'; did you mean 'weather'?"),
         (["--text", "  ", "--label", "food"], "--text is empty"),
+        (["--text", "rain \udcff", "--label", "food"], "--text is not valid Unicode"),
         (["--text", TEXT, "--label", "food", "--label", "music"], "gives each text one label, got 2"),
         (["--text", TEXT, "--label", "food", "--max-drop", "2"], "max-drop must be from 0 to 1"),
     ],

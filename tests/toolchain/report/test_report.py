@@ -12,9 +12,11 @@ from tests.helpers.cli import ftool, succeeds, told
 from tests.helpers.report_folders import HOSTILE, Texts, add_wrong_answers, read_page
 from tests.helpers.tiny_models import TinyModels
 
+from ftool.errors import ModelFolderError
 from ftool.report.figures import percent
 from ftool.report.folder_facts import FolderFacts
 from ftool.report.sections.findings import notices
+from ftool.report.write import write_report
 from ftool.workspace import ModelFolder
 
 
@@ -178,6 +180,18 @@ def test_a_damaged_file_is_named(model: Path, name: str) -> None:
     assert result.exit_code == 2
     assert name in result.stderr
     assert "is not JSON" in result.stderr
+
+
+@pytest.mark.parametrize("value", [None, [], ["x"], "x", -1, 10**400])
+@pytest.mark.parametrize(
+    "name", ["reports/bench.json", "reports/parity.json", "ladder/frontier.json", "run/metrics.json"]
+)
+def test_a_file_of_another_form_is_named(model: Path, name: str, value: object) -> None:
+    written = json.loads((model / name).read_text(encoding="utf-8"))
+    (model / name).write_text(json.dumps(dict.fromkeys(written, value)), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match="has not the form that this version of ftool writes") as error:
+        write_report(model)
+    assert str(model / name) in str(error.value)
 
 
 def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ftool.bench.measure import BenchSettings, settings_for
 from ftool.bench.report import BenchReport
 from ftool.bench.run import TORCH, Placement, bench, engines_of, golden_texts, texts_to_time
 from ftool.bench.slowdown import slowdowns
+from ftool.errors import BenchError
 from ftool.evaluation.records import model_hash
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.registry import find_task
@@ -37,6 +38,8 @@ class BenchRequest:
         settings: the fields of `BenchSettings` that differ from the task's defaults.
         earlier: an earlier report, as `read_report` returns it; None to compare with none.
         max_slowdown: how much slower than `earlier` the bundle may be, as a share.
+        min_speedup: how many times faster than the others the bundle must be, which the caller checks; None for no such
+            limit.
         page: the HTML report to write; None for reports/bench.html in the model folder.
     """
 
@@ -49,6 +52,7 @@ class BenchRequest:
     placement: Placement = field(default_factory=Placement)
     settings: Mapping[str, Any] = field(default_factory=dict)
     earlier: Mapping[str, Any] | None = None
+    min_speedup: float | None = None
     max_slowdown: float = SLOWER
     page: Path | None = None
 
@@ -77,6 +81,8 @@ def bench_bundle(asked: BenchRequest) -> BenchReport:
     if TORCH in compared and asked.model is not None:
         checkpoint = checkpoint or asked.model.require_origin()
     others = [other for other in compared if other != NONE]
+    if asked.min_speedup is not None and not others:
+        raise BenchError("--min-speedup needs an engine to compare the bundle with; name one with --against")
     engines = engines_of(asked.bundle, checkpoint, others, asked.placement)
     if asked.recipe is None:
         row, source = find_task(Manifest.read(asked.bundle).task), "golden"

@@ -1,12 +1,12 @@
 """Compare a benchmark with an earlier one, to stop a change that makes a bundle slower."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ftool.errors import BenchError
+from ftool.workspace import json_in
 
 FIGURES: Final = {"latency_p50": "one text at a time", "throughput": "all texts in one call"}
 
@@ -46,14 +46,16 @@ class Slowdown:
 def read_report(path: Path) -> dict[str, Any]:
     """Read an earlier report that `ftool bench` wrote. Raises BenchError if the file can't be read or is not one."""
     try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if report["subject"] in report["engines"] and isinstance(report["ratios"], dict):
+        report: dict[str, Any] = json_in(path)
+        if report["subject"] in report["engines"]:
+            if any(one.share != 0 for one in slowdowns(report, report)):  # it has all that is compared
+                raise ValueError("figures that are no numbers")
             return report
     except OSError as error:
         raise BenchError(
             f"{path} can't be read ({error.strerror}); give a report of ftool bench, such as reports/bench.json"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BenchError(
             f"{path}: not a report of ftool bench; give its reports/bench.json or --json output"
         ) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftool.cli.options import device_option, echo_report, json_option, threads_option
+from ftool.cli.options import Number, device_option, echo_report, json_option, threads_option
 from ftool_runtime.ask_defaults import MODES
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     metavar="BUNDLE",
     help="A bundle that scores pairs of texts, such as a cross-encoder's: it orders the best 30 passages anew.",
 )
-@click.option("--min-score", type=click.FloatRange(0, 1), metavar="S",
+@click.option("--min-score", type=Number(0, 1), metavar="S",
               help="Answer only if the best passage scores at least S; by default from 0.05 for a few passages "
               "to 0.18 for 100,000; 0 for always.")  # fmt: skip
 @click.option(

@@ -8,6 +8,7 @@ import click
 
 from ftool.cli.next_steps import SAMPLE, command, next_step
 from ftool.cli.options import (
+    Number,
     Percentage,
     Sizes,
     bundle_argument,
@@ -46,14 +47,14 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=click.IntRange(min=1), help="Alternating rounds; 5 by default.")
 @click.option("--texts", "texts_per_round", type=click.IntRange(min=1),
               help="Texts per round, one at a time; 20 by default, 200 for classifiers.")  # fmt: skip
-@click.option("--rate", type=float, metavar="TEXTS/S",
+@click.option("--rate", type=Number(0.001, 1e6), metavar="TEXTS/S",
               help="Also time texts that arrive at random, this many a second, and wait for each other.")  # fmt: skip
 @click.option("--lengths", type=Sizes(), default=(), metavar="N,…",
               help="Also time texts of exactly these numbers of tokens, such as 16,64,128,256.")  # fmt: skip
 @click.option("--batch", "batches", type=Sizes(), default=(), metavar="N,…",
               help="Also time calls of these numbers of texts, such as 1,8,32.")  # fmt: skip
 @split_option
-@click.option("--min-speedup", type=float, metavar="RATIO",
+@click.option("--min-speedup", type=Number(0, min_open=True), metavar="RATIO",
               help="Exit with status 1 unless the bundle's p50 latency is this many times better.")  # fmt: skip
 @click.option("--compare", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT.json",
               help="An earlier report, such as reports/bench.json, to compare the speed with.")  # fmt: skip
@@ -109,6 +110,7 @@ def bench(
         settings={name: value for name, value in sizes.items() if value is not None},
         earlier=earlier,
         max_slowdown=SLOWER if max_slowdown is None else max_slowdown,
+        min_speedup=min_speedup,
         page=report_file,
     )
     report = bench_bundle(asked)

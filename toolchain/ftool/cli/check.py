@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftool.cli.options import (
+    Number,
     checkpoint_facts,
     checkpoint_facts_options,
     data_options,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @checkpoint_facts_options
 @split_option
 @click.option(
-    "--max-drop", type=click.FloatRange(0, 1), metavar="POINTS", help="Largest allowed loss; 0.01 by default."
+    "--max-drop", type=Number(0, 1), metavar="POINTS", help="Largest allowed loss; 0.01 by default."
 )
 @click.option("--bench", "timed", is_flag=True, help="Time the file too, beside torch.")
 @click.option(

@@ -7,6 +7,7 @@ import click
 
 from ftool.cli.next_steps import SAMPLE, command, next_step
 from ftool.cli.options import (
+    Number,
     checkpoint_facts,
     checkpoint_facts_options,
     echo_report,
@@ -54,27 +55,25 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="POINTS",
     help="Largest allowed loss of the main metric on validation; 0.01 is one point. A precision of your choice may "
     "exceed it by one standard error; auto takes only one that loses no more at --confidence.",
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0.5, 1, max_open=True),
+    type=Number(0.5, 1, max_open=True),
     metavar="SHARE",
     help="auto: how sure it must be that the loss is at most --max-drop, by default 0.95: the upper end of the loss's "
     "one-sided interval is compared. 0.5 compares the loss itself.",
 )
 @click.option(
     "--max-latency",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="MS",
     help="auto: longest median time of an answer, or of a generated token, on this machine.",
 )
-@click.option(
-    "--max-size", type=click.FloatRange(0, min_open=True), metavar="MB", help="auto: largest bundle."
-)
+@click.option("--max-size", type=Number(0, min_open=True), metavar="MB", help="auto: largest bundle.")
 @click.option(
     "--prefer",
     type=click.Choice(["latency", "size", "memory"]),

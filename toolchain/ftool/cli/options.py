@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import click
 
@@ -245,6 +245,20 @@ class Percentage(click.ParamType[float]):
         return share
 
 
+class Number(click.FloatRange):
+    """A finite number in a range: click lets nan through, with which every comparison is false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Fails for anything else, nan and infinity too."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number", param, ctx)
+        return number
+
+
+_LARGEST_SIZE: Final = 65_536  # tokens of a text, or texts of a call
+
+
 class Sizes(click.ParamType[tuple[int, ...]]):
     """Whole numbers with commas, such as 16,64; the value is in ascending order, each number once."""
 
@@ -253,13 +267,15 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
-        """Return the numbers, (16, 64) for "64,16". Fails for anything but whole numbers of at least 1."""
+        """Return the numbers, (16, 64) for "64,16". Fails for anything but whole numbers from 1 to 65,536."""
         if isinstance(value, tuple):
             return value
         words = [word.strip() for word in str(value).split(",")]
         for word in words:
-            if not word.isdecimal() or int(word) < 1:
+            if not word.isdecimal() or len(word) > 9 or not 1 <= int(word) <= _LARGEST_SIZE:
                 self.fail(
-                    f"{word!r} is not a whole number of at least 1; give some such as 16,64", param, ctx
+                    f"{word[:40]!r} is not a whole number from 1 to {_LARGEST_SIZE:,}; give some such as 16,64",
+                    param,
+                    ctx,
                 )
         return tuple(sorted({int(word) for word in words}))

@@ -20,7 +20,7 @@ from ftool.recipe.data_settings import DataSettings
 from ftool.recipe.recipe import Recipe
 from ftool.tasks.base import Task
 from ftool.training.hardware import device_name
-from ftool.workspace import ModelFolder, read_metrics
+from ftool.workspace import METRICS_FILE, ModelFolder, form_checked, read_metrics
 from ftool_runtime.bundle.manifest import Manifest
 from ftool_runtime.bundle.paths import TOKENIZER_FILE
 from ftool_runtime.errors import InputError
@@ -78,9 +78,10 @@ def stored_baselines(run: Path, report: Evaluation, fitted: Any) -> BaselineRepo
     stored = read_metrics(run).get("baselines")
     if stored is None or report.statistics is None:
         return None
-    if stored["examples_sha256"] != fingerprint(fitted.examples):
-        return None
-    return BaselineReport.from_json(stored, report.statistics())
+    with form_checked(run / METRICS_FILE):
+        if stored["examples_sha256"] != fingerprint(fitted.examples):
+            return None
+        return BaselineReport.from_json(stored, report.statistics())
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """`ftool report`: everything known of a model on one page, from what its folder holds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from jinja2 import TemplateError
 
 from ftool.errors import ModelFolderError
 from ftool.report.folder_facts import FolderFacts
@@ -19,7 +22,11 @@ from ftool.report.sections.quality import quality
 from ftool.report.sections.reliability import reliability
 from ftool.report.sections.speed import speed, titled
 from ftool.report.sections.wrong_answers import wrong_answers
+from ftool.workspace import METRICS_FILE, ModelFolder, wrong_form
+from ftool_runtime.bundle.paths import MANIFEST_FILE
 
+# What is raised where a report's JSON lacks a value, or has one of another type.
+_WRONG_FORM: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError)
 REPORT_FILE: Final = "report.html"  # in reports/
 
 
@@ -44,8 +51,32 @@ def write_report(folder: Path, file: Path | None = None, *, texts: bool = True) 
                 f"{folder} is a bundle on its own; name the file to write with -o FILE.html"
             )
         file = facts.model.reports / REPORT_FILE
-    write_page(report_page(facts, texts=texts), file)
+    try:
+        page = report_page(facts, texts=texts)
+    except _WRONG_FORM as error:
+        raise wrong_form(_file_of_wrong_form(facts, texts=texts), error) from error
+    write_page(page, file)
     return file
+
+
+def _file_of_wrong_form(facts: FolderFacts, *, texts: bool) -> Path:
+    """Return the file without which a page can be made, after none could be made; or the folder if it is none alone."""
+    model = ModelFolder(facts.given) if facts.model is None else facts.model
+    without: Mapping[Path, Mapping[str, Any]] = {
+        model.reports / "bench.json": {"bench": None},
+        model.reports / "parity.json": {"parity": None},
+        model.ladder / "frontier.json": {"frontier": None},
+        model.run / METRICS_FILE: {"training": {}},
+        model.evaluations: {"evaluations": ()},
+        model.bundle / MANIFEST_FILE: {"manifest": None},
+    }
+    for file, left_out in without.items():
+        try:
+            report_page(replace(facts, **left_out), texts=texts)
+        except _WRONG_FORM:
+            continue
+        return file
+    return model.path
 
 
 def report_page(facts: FolderFacts, *, texts: bool = True) -> Page:
