@@ -9,15 +9,22 @@ from typing import Final
 
 from ftool.data.inspection.report import inspect_dataset
 from ftool.data.load import load_dataset
+from ftool.errors import DataError
 from ftool.recipe.data_settings import DataSettings
+from ftool.recipe.recipe import Recipe
+from ftool.recipe.shipped import shipped_recipe, shipped_recipes
+from ftool.report.write import write_report
 from ftool.search.build import IndexSettings, build_index
 from ftool.tasks.registry import find_task, task_names
+from ftool.workspace import ModelFolder
 from ftool_runtime.errors import InputError
 from ftool_runtime.knowledge import KnowledgeBase
 from ftool_runtime.limits import Limits
 from ftool_runtime.text.files import read_texts
 from tests.fuzz.seeds import data_seeds
 from tests.fuzz.target import Prepared
+from tests.helpers.report_folders import write_bench
+from tests.helpers.tiny_bundles import write_bundle
 from tests.helpers.word_embedder import WordEmbedder
 
 _LIMITS: Final = Limits(sql_steps=10_000_000)  # about a second
@@ -43,9 +50,38 @@ def data(name: str, *tasks: str) -> Callable[[Path], Prepared]:
             reader, task = chosen[zlib.crc32(content) % len(chosen)]
             inspect_dataset(load_dataset(reader, settings, quiet=True), task).text()
 
-        return Prepared(read, data_seeds(name))
+        seeds = data_seeds(name)
+        with suppress(DataError):
+            read(seeds[0])  # imports what reads such files
+        return Prepared(read, seeds)
 
     return prepare
+
+
+def recipe(folder: Path) -> Prepared:
+    """Prepare a recipe that is read."""
+    path = folder / "recipe.toml"
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        Recipe.read(path)
+
+    return Prepared(read, [shipped.read_bytes() for shipped in shipped_recipes().values()])
+
+
+def benchmark(folder: Path) -> Prepared:
+    """Prepare the report of a benchmark, of which `ftool report` makes a page."""
+    model = ModelFolder(folder)
+    model.recipe.write_bytes(shipped_recipe("intents").read_bytes())
+    write_bundle(model.bundle)
+    write_bench(model)
+    path = model.reports / "bench.json"
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        write_report(folder)
+
+    return Prepared(read, [path.read_bytes()])
 
 
 def texts(name: str, *seeds: str) -> Callable[[Path], Prepared]:

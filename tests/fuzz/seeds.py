@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from ftool.data.sources.arrow_files import parquet_bytes
 from tests.helpers.data_kinds import READ, REFUSED
 
 _LONGEST: Final = 4_000  # bytes
@@ -72,7 +73,11 @@ _CONLL: Final = "\n\n".join(
     "\n".join(f"{word} {tag}" for word, tag in zip(row["tokens"], row["tags"], strict=True))
     for row in _ROWS[3]
 )
-OWN: Final = {
+OWN: Final[dict[str, list[str | bytes]]] = {
+    "rows.parquet": [
+        parquet_bytes("rows", {name: [row[name] for row in rows] for name in rows[0]})
+        for rows in (_ROWS[0], _ROWS[2], _ROWS[3], _ROWS[5])
+    ],
     "squad.json": [json.dumps(_SQUAD)],
     "words.conll": [_CONLL, _CONLL.replace(" ", "\t")],
     "rows.csv": ["text,label\n" + "".join(f'"{row["text"]}",{row["label"]}\n' for row in _ROWS[0])],

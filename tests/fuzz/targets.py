@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-from ftool.errors import DataError, DocumentError
+from ftool.errors import DataError, DocumentError, ModelFolderError, RecipeError
 from ftool_runtime.errors import BundleError, InputError, TimeLimitError
 from ftool_runtime.knowledge import KnowledgeBaseError
 from tests.fuzz import bundle_readers as bundles
 from tests.fuzz import file_readers as files
 from tests.fuzz import seeds
-from tests.fuzz.spoil import spoil_database, spoil_json, spoil_lines, spoil_text
+from tests.fuzz.spoil import spoil_bytes, spoil_database, spoil_json, spoil_lines, spoil_text
 from tests.fuzz.target import Target
 
 _JSON: Final = (
@@ -176,6 +176,25 @@ TARGETS: Final = (
     ),
     Target(file="rows.json", prepare=files.data("rows.json"), spoil=spoil_json, marks=_JSON, **_DATA),
     Target(file="rows.jsonl", prepare=files.data("rows.jsonl"), spoil=spoil_lines, marks=_JSON, **_DATA),
+    Target(file="rows.parquet", prepare=files.data("rows.parquet"), spoil=spoil_bytes, **_DATA),
+    Target(
+        file="recipe.toml",
+        reads="a recipe",
+        prepare=files.recipe,
+        share=0.5,
+        spoil=spoil_text,
+        errors=(RecipeError,),
+        marks=("[train]\n", "[[", "]", " = ", '"""', "'''", "{", "inf", "nan", "0x", ".", "#", "1979-05-27"),
+    ),
+    Target(
+        file="bench.json",
+        reads="`ftool report`",
+        prepare=files.benchmark,
+        share=0.2,
+        spoil=spoil_json,
+        errors=(ModelFolderError,),
+        marks=_JSON,
+    ),
     Target(
         file="texts.csv",
         prepare=files.texts("texts.csv", *seeds.TEXTS_CSV),

@@ -38,6 +38,14 @@ def test_a_faithful_export_passes(trained: TinyModels, task: str, tmp_path: Path
     assert report["equal_weights"] is None or report["equal_weights"][0] == report["equal_weights"][1]
 
 
+def test_another_task_than_the_model_folder_s_is_refused(trained: TinyModels, tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"")
+    result = ftool("check", file, "--checkpoint", trained[CLASSIFIER], "--task", "token-classification")
+    assert result.exit_code == 2
+    assert "--task token-classification: the model in" in result.output
+
+
 def test_outputs_in_float16_are_read(trained: TinyModels, task: str, tmp_path: Path) -> None:
     folder = trained[task]
     file = export(run_of(folder), task, tmp_path / "model.onnx", half=True)

@@ -92,6 +92,7 @@ def _subject(
     """Return the checkpoint, its task, and what the file is judged on: the recipe's data if it is a model folder."""
     from ftool.check_onnx import CheckSettings
     from ftool.recipe.recipe import Recipe
+    from ftool.tasks.registry import find_synonym
     from ftool.workspace import ModelFolder
     from ftool_export.checkpoints.pretrained import task_of
     from ftool_export.tolerances import MAX_DROP
@@ -99,6 +100,8 @@ def _subject(
     model, recipe = ModelFolder(Path(checkpoint)), None
     if model.recipe.is_file():
         recipe = Recipe.read(model.recipe)
+        if task is not None and find_synonym(task).name != recipe.task:
+            raise click.UsageError(f"--task {task}: the model in {checkpoint} is for {recipe.task}")
         checkpoint = str(model.require_run())
         if data.path is None:
             recipe = replace(recipe, data=data.apply(recipe.data))
