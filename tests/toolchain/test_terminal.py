@@ -161,7 +161,7 @@ def test_on_a_terminal_the_loss_stands_beside_the_bar_and_scores_get_lines(
         report.on_step_end(None, state)
         assert shown == [(3, "loss 0.5" if bars else "")]
         assert len(caplog.messages) == lines
-        assert caplog.messages[-1] == "update 3 of 9: eval_loss 0.4, eval_score 0.75"
+        assert caplog.messages[-1] == "update 3 of 9: loss on validation 0.4, score on validation 0.75"
 
 
 def test_training_on_a_terminal_keeps_bar_and_log_lines_apart(
@@ -173,6 +173,12 @@ def test_training_on_a_terminal_keeps_bar_and_log_lines_apart(
     )  # fmt: skip
     updates = [line for line in final_lines(written) if line.startswith("update ")]
     assert len(updates) > 2
-    assert all(re.fullmatch(r"update \d+( of \d+)?: eval_loss \S+, eval_score \S+", line) for line in updates)
+    assert all(
+        re.fullmatch(
+            r"update \d+( of \d+)?(, about [\d.]+ (s|min|h) left)?: loss on validation \S+, score on validation \S+",
+            line,
+        )
+        for line in updates
+    )
     assert stdout.startswith("{")
     assert "\x1b" not in stdout

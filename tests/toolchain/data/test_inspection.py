@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str]] = {
             train=[{"text": "How do I unblock my PIN, please?", "label": "card"}],
             test=[{"text": "how do i unblock my pin please", "label": "card"}],
         ),
-        "texts nearly equal to a training text: 1 test; the figures are too good",
+        "texts nearly equal to a training text: 1 test; remove them, or the figures look better than they are",
     ),
     "nearly equal, other label": (
         usual(

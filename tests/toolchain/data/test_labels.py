@@ -150,7 +150,7 @@ def test_the_same_text_with_different_labels_is_warned_of(tmp_path: Path) -> Non
     folder(tmp_path, validation=["a"], test=["b"])
     (tmp_path / "train.csv").write_text("text,label\nhm,a\nhm,b\nhm,b\n", encoding="utf-8")
     (warning,) = load_dataset(LabelReader, DataSettings(path=str(tmp_path))).warnings
-    assert "1 text with different labels in different rows (first: rows 2 (a) and 3 (b))" in warning
+    assert "1 text with different labels in different rows: rows 2 (a) and 3 (b)" in warning
 
 
 def test_the_hash_is_of_the_training_examples_and_not_of_their_file(tmp_path: Path) -> None:

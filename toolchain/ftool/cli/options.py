@@ -123,6 +123,11 @@ _DATA_OPTIONS = (
         default=None,
         help="Whether labels that differ only in case, spaces or invisible characters are one.",
     ),
+    click.option(
+        "--skip-incomplete/--refuse-incomplete",
+        default=None,
+        help="Whether rows without a text or a label are left out, or refused.",
+    ),
 )
 _RECIPE_OPTIONS = (
     click.option(

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,6 +26,7 @@ SPLITS: Final = ("train", "validation", "test")
 _ROWS_OF_SEVERAL = (
     4  # rows for each text that has different labels; with fewer, a text may have several labels
 )
+_CONTRADICTIONS = 20  # texts with several labels that a warning lists
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _SPELLINGS = {
     "train": "train",
@@ -88,7 +89,7 @@ def cut_missing_splits(
             )
             share_left -= fraction
             notes.append(
-                f"{name}: {len(splits[name])} examples cut off the training data "
+                f"{name}: {len(splits[name])} examples set aside from the training data "
                 f"({fraction:.0%}, {how}, seed {settings.seed})"
             )
     names = dict.fromkeys((*SPLITS, *splits))
@@ -150,7 +151,7 @@ def shared_texts(splits: Mapping[str, Split[E]]) -> list[str]:
             first = f"row {shared[0].row}: {shared[0].group[:60]!r}"
             warnings.append(
                 f"{split.source}: {len(shared)} of {len(split)} texts are also in the training data "
-                f"(first: {first}), so the {name} figures are too good"
+                f"(first: {first}); remove them, or the {name} figures look better than they are"
             )
     return warnings
 
@@ -165,14 +166,23 @@ def contradictions(split: Split[E]) -> list[str]:
     ]
     if not differing:
         return []
-    two = [examples[position] for position in differing[0][:2]]
-    first = " and ".join(f"{example.row} ({', '.join(example.classes) or 'none'})" for example in two)
+    shown = "; ".join(
+        _rows_of([examples[position] for position in one]) for one in differing[:_CONTRADICTIONS]
+    )
+    more = f"; and {len(differing) - _CONTRADICTIONS} more" if len(differing) > _CONTRADICTIONS else ""
     count = f"{len(differing)} text{'s' if len(differing) > 1 else ''}"
     several = len(differing) > len(examples) / _ROWS_OF_SEVERAL
     remedy = (
         "; if a text has several labels, write them in one row, as with --label-separator" if several else ""
     )
-    return [f"{split.source}: {count} with different labels in different rows (first: rows {first}){remedy}"]
+    return [f"{split.source}: {count} with different labels in different rows: {shown}{more}{remedy}"]
+
+
+def _rows_of(examples: Sequence[Any]) -> str:
+    """Return two rows of the same text that have different labels, with these labels."""
+    first = examples[0]
+    other = next(one for one in examples if frozenset(one.classes) != frozenset(first.classes))
+    return "rows " + " and ".join(f"{one.row} ({', '.join(one.classes) or 'none'})" for one in (first, other))
 
 
 def positions_by_text(texts: Sequence[str]) -> dict[str, list[int]]:

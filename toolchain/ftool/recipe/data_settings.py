@@ -96,6 +96,9 @@ class DataSettings:
     fold_labels: Annotated[
         bool, "whether labels that differ only in case, spaces or invisible characters are one", SOME_TASKS
     ] = False
+    skip_incomplete: Annotated[
+        bool, "whether rows without a text or a label are left out, with a warning, or refused", SOME_TASKS
+    ] = False
     regression: Annotated[
         bool | None, "whether the answer is a number, not a label; found from the data", SOME_TASKS
     ] = None

@@ -29,6 +29,7 @@ class DataFlags:
     label_separator: str | None = None
     multi_label: bool | None = None
     fold_labels: bool | None = None
+    skip_incomplete: bool | None = None
 
     def apply(self, settings: DataSettings | None) -> DataSettings:
         """Return `settings` overridden by the flags.

@@ -360,6 +360,7 @@ TASK = Task(
             "data.label_names",
             "data.label_separator",
             "data.fold_labels",
+            "data.skip_incomplete",
             "data.multi_label",
             "data.none_label",
             "data.regression",

@@ -96,7 +96,7 @@ class ClassifierObjective(EncoderObjective):
     def fit_head(
         self, train: LabelledFeatures, validation: LabelledFeatures, level: int = logging.INFO
     ) -> HeadResult:
-        """Train the head in place to its optimum on features; its trials are logged at `level`."""
+        """Train the head in place to its optimum on features; the result is logged at `level`."""
         return fit_head(self.loaded.model.head, train, validation, self._loss, self.score_of, level=level)
 
     def begin(self) -> None:

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from ftool.data.dataset import Dataset
 from ftool.data.inspection.repeats import Pair, Place, Repeats, find_repeats
-from ftool.data.inspection.text_facts import Lengths, Range, languages_of, scripts_of, shares_text
+from ftool.data.inspection.text_facts import Lengths, Range, has_html, languages_of, scripts_of, shares_text
 from ftool.data.label_policy import look_alike_groups
 from ftool.terminal import format_table
 
 RARE: Final = 10  # a class with fewer training examples is rare
 _SHOWN: Final = 3  # pairs, texts and so on of one kind in the report as text
 _SHOWN_IN_JSON: Final = 100
+_ALL_LABELS: Final = 20  # the most labels that the report as text shows all of
 _SHOWN_LABELS: Final = 5  # most and least frequent labels in the report as text
 _CHARACTERS: Final = 80  # of a text in the report as text
 _MANY: Final = 0.05  # share of a split's texts that repeat others
@@ -60,6 +61,8 @@ class Inspection:
         tokens: the same in tokens; empty without a base model.
         limit: the longest input in tokens; None without a base model.
         too_long: the number of inputs by split that are longer than `limit`.
+        html_texts: the number of texts with tags or entities of HTML.
+        html: the places of the first of them.
         long_texts: the places and lengths of texts that are very long beside the others, longest first.
         exact: texts that are equal.
         near: texts that are nearly equal.
@@ -81,6 +84,8 @@ class Inspection:
     far_numbers: Sequence[tuple[Place, float]] = ()
     limit: TokenLimit | None = None
     too_long: Mapping[str, int] = field(default_factory=dict)
+    html_texts: int = 0
+    html: Sequence[Place] = ()
     long_texts: Sequence[tuple[Place, int]] = ()
     exact: Repeats
     near: Repeats
@@ -131,6 +136,8 @@ class Inspection:
                 "longer": dict(self.too_long),
                 "read_in_windows": limit.windows,
             },
+            "html_texts": self.html_texts,
+            "html": [place._asdict() for place in self.html],
             "long_texts": [{**place._asdict(), "characters": length} for place, length in self.long_texts],
             "duplicates": self.exact.to_json(),
             "near_duplicates": self.near.to_json(),
@@ -171,6 +178,12 @@ class Inspection:
             )
             found.append(
                 f"inputs of more than {self.limit.longest} tokens (train.max_length) {what}: {counts}"
+            )
+        if self.html:
+            rows = ", ".join(map(str, self.html[:_SHOWN]))
+            found.append(
+                f"texts with HTML tags or entities, such as <br/> or &nbsp;: {self.html_texts} ({rows}"
+                f"{' …' if self.html_texts > _SHOWN else ''}); clean them, unless the texts of your app have them too"
             )
         if self.far_numbers:
             shown = ", ".join(f"{place} ({number:g})" for place, number in self.far_numbers[:_SHOWN])
@@ -237,11 +250,11 @@ class Inspection:
             return ""
         trained = self.labels["train"]
         ranked = sorted(self.classes, key=lambda name: -trained.get(name, 0))
-        if len(ranked) > 2 * _SHOWN_LABELS + 2:
+        if len(ranked) > _ALL_LABELS:
             ranked = [*ranked[:_SHOWN_LABELS], *ranked[-_SHOWN_LABELS:]]
         left_out = len(self.classes) - len(ranked)
         title = f"{len(self.classes)} labels" + (
-            f" ({left_out} of middling frequency not shown)" if left_out else ""
+            f" (the most and least frequent; {left_out} between them not shown)" if left_out else ""
         )
         rows = [[title, *self.labels]]
         rows += [[name, *(str(counts.get(name, 0)) for counts in self.labels.values())] for name in ranked]
@@ -258,11 +271,14 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
     """Return the report on a data set that was read for the task; `limit` counts tokens, None to count none."""
     texts: dict[str, list[str]] = {}  # by the name of the text
     places: list[tuple[Place, int]] = []
+    html: list[Place] = []
     for split, examples in data.splits.items():
         for example in examples.examples:
             for name, text in example.named_texts.items():
                 texts.setdefault(name, []).append(text)
                 places.append((Place(split, example.row), len(text)))
+                if has_html(text):
+                    html.append(Place(split, example.row))
     counts = {
         split: Counter(one for example in examples.examples for one in example.classes)
         for split, examples in data.splits.items()
@@ -291,6 +307,8 @@ def inspect_dataset(data: Dataset[Any], task: str, limit: TokenLimit | None = No
         long_texts=sorted((one for one in places if one[1] > longest), key=lambda one: -one[1])[
             :_SHOWN_IN_JSON
         ],
+        html_texts=len(html),
+        html=html[:_SHOWN_IN_JSON],
         exact=exact,
         near=near,
         scripts=scripts_of(every),
@@ -340,7 +358,8 @@ def _repeat_lines(found: Repeats) -> list[str]:
         counts = ", ".join(f"{count} {split}" for split, count in found.trained.items())
         pairs = [pair for pair in found.shown if pair.first.split == "train" != pair.second.split]
         lines.append(
-            f"texts nearly equal to a training text: {counts}; the figures are too good{_shown(pairs)}"
+            f"texts nearly equal to a training text: {counts}; remove them, or the figures look better than they are"
+            f"{_shown(pairs)}"
         )
     if found.conflicts:
         pairs = [pair for pair in found.shown if not pair.same_answer]

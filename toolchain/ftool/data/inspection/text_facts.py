@@ -1,5 +1,6 @@
 """Lengths, scripts and languages of texts, and ranges of numbers."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +11,19 @@ from typing import Any, Final
 import numpy as np
 
 _MOST_TEXTS: Final = 2000  # texts whose language is detected, evenly spread
+# Tags and entities of HTML that texts from web forms and help desks carry along.
+_HTML: Final = re.compile(
+    r"</?(?:p|br|div|span|b|i|u|em|strong|a|ul|ol|li|td|tr|table|font|h[1-6])(?:\s[^<>]*)?/?>"
+    r"|&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,6}|#x[0-9a-f]{1,6});",
+    re.IGNORECASE,
+)
 _FEWEST_LETTERS: Final = 20  # in shorter texts a language is a guess
 _TIMES_RANGE: Final = 10  # a number this many ranges of the middle 90% away from these is far
+
+
+def has_html(text: str) -> bool:
+    """Whether a text holds a tag or an entity of HTML, such as <br/> or &nbsp;."""
+    return ("<" in text or "&" in text) and _HTML.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,9 +82,8 @@ class LabelCells:
                 f"{where} has no label: {cell.strip()!r} stands for a missing one; correct or remove the row"
                 f"{_IF_A_LABEL}"
             )
-        raise DataError(
-            f"{where} has {what}, but each text needs exactly one; correct it, or use --multi-label"
-        )
+        remedy = "correct it, or use --multi-label" if labels else "add it, or remove the row"
+        raise DataError(f"{where} has {what}, but each text needs exactly one; {remedy}")
 
     def parts(self, cell: Cell, where: str) -> list[Cell]:
         """Return the labels, label numbers, or zeros and ones in a cell. `where` names the cell in error messages."""

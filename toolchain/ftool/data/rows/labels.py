@@ -12,6 +12,7 @@ from ftool.data.dataset import Example, Split
 from ftool.data.label_policy import ModelFacts, refuse_unknown
 from ftool.data.missing_words import doubtful_labels
 from ftool.data.rows.base import RowReader, first_of
+from ftool.data.rows.incomplete import Refusals, complete_rows
 from ftool.data.rows.label_cells import label_cells
 from ftool.data.rows.label_columns import join_label_columns, label_columns
 from ftool.data.rows.label_names import read_label_names
@@ -152,8 +153,12 @@ class LabelReader(RowReader[LabelledText]):
         """Return the texts of a table with their label names or regression targets."""
         first, second = self._text_columns(table)
         label = find_column(table, LABEL, self.settings.label)
-        texts = column_texts(table, first)
-        pairs = [None] * len(texts) if second is None else column_texts(table, second, "second text")
+        if self.settings.skip_incomplete:
+            table = self._complete(table, first, second, label)
+        found = Refusals(table.source)
+        texts = found.of(lambda: column_texts(table, first))
+        pairs = found.of(lambda: None if second is None else column_texts(table, second, "second text"))
+        texts, pairs = texts or [""] * len(table.rows), pairs or [None] * len(table.rows)
         rows = zip(table.numbers, texts, pairs, strict=True)
         if self._labels is None:
             assert self._numbers is not None
@@ -171,8 +176,19 @@ class LabelReader(RowReader[LabelledText]):
                     bad.add(row, error)
                 else:
                     examples.append(LabelledText(text, labels, pair, row=row))
-            bad.refuse()
+            found.of(bad.refuse)
+        found.refuse()
         return Split(examples, table.source, table)
+
+    def _complete(self, table: Table, first: str, second: str | None, label: str) -> Table:
+        """Return a table without the rows that lack a text or, unless texts have any number of labels, a label."""
+        columns = {"text": first, **({} if second is None else {"second text": second})}
+        if self._labels is None or not self._labels.multi_label:
+            columns["number" if self._labels is None else "label"] = label
+        further = {} if self._labels is None else {label: self._labels.is_missing}
+        table, warnings = complete_rows(table, columns, further)
+        self.warnings += warnings
+        return table
 
     def input_columns(self) -> Mapping[str, str]:
         """Return the columns of the fields "text" and, of pairs, "text_pair"."""

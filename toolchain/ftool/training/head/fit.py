@@ -75,7 +75,7 @@ def fit_head(
 
     `score` takes the validation logits, float32 (examples, labels), and returns the main metric; for equal scores the
     stronger penalty wins. Features are centred and scaled during training, so that the same penalties suit every
-    encoder; the resulting head works on the original features. Each trial is logged at `level`.
+    encoder; the resulting head works on the original features. The result is logged at `level`.
     """
     centre, scale = _location(train)
     probe = nn.Linear(head.in_features, head.out_features)
@@ -90,10 +90,12 @@ def fit_head(
             strength=strength, train_loss=train_loss, score=score(head_logits(plain, validation))
         )
         told = (strength, train_loss, trial.score)
-        log.log(level, "head: penalty %g, train loss %.4f, validation %.4f", *told)
+        log.debug("head: penalty %g, train loss %.4f, validation %.4f", *told)
         trials.append(trial)
         weights.append(plain.state_dict())
-    return choose(head, trials, weights)
+    result = choose(head, trials, weights)
+    log.log(level, "the head alone, on the frozen encoder, scores %.4f on validation", result.best.score)
+    return result
 
 
 def fit_at(head: nn.Linear, train: LabelledFeatures, loss: ClassificationLoss, strength: float) -> None:
