@@ -161,7 +161,10 @@ def test_on_a_terminal_the_loss_stands_beside_the_bar_and_scores_get_lines(
         report.on_step_end(None, state)
         assert shown == [(3, "loss 0.5" if bars else "")]
         assert len(caplog.messages) == lines
-        assert caplog.messages[-1] == "update 3 of 9: loss on validation 0.4, score on validation 0.75"
+        assert re.fullmatch(
+            r"update 3 of 9, about \d+ s left: loss on validation 0\.4, score on validation 0\.75",
+            caplog.messages[-1],
+        )
 
 
 def test_training_on_a_terminal_keeps_bar_and_log_lines_apart(

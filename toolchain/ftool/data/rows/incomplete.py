@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ftool.data.cells import Cell, is_missing, listed_rows
-from ftool.data.table import Table
+from ftool.data.cells import is_missing, listed_rows
+from ftool.data.table import Cell, Table
 from ftool.errors import DataError
 
 T = TypeVar("T")

@@ -158,8 +158,8 @@ class LabelReader(RowReader[LabelledText]):
         found = Refusals(table.source)
         texts = found.of(lambda: column_texts(table, first))
         pairs = found.of(lambda: None if second is None else column_texts(table, second, "second text"))
-        texts, pairs = texts or [""] * len(table.rows), pairs or [None] * len(table.rows)
-        rows = zip(table.numbers, texts, pairs, strict=True)
+        count = len(table.rows)
+        rows = zip(table.numbers, texts or [""] * count, pairs or [None] * count, strict=True)
         if self._labels is None:
             assert self._numbers is not None
             scores = zip(rows, self._numbers.read(table, label), strict=True)
