@@ -159,7 +159,8 @@ class LabelReader(RowReader[LabelledText]):
         texts = found.of(lambda: column_texts(table, first))
         pairs = found.of(lambda: None if second is None else column_texts(table, second, "second text"))
         count = len(table.rows)
-        rows = zip(table.numbers, texts or [""] * count, pairs or [None] * count, strict=True)
+        seconds: Sequence[str | None] = pairs or [None] * count
+        rows = zip(table.numbers, texts or [""] * count, seconds, strict=True)
         if self._labels is None:
             assert self._numbers is not None
             scores = zip(rows, self._numbers.read(table, label), strict=True)
