@@ -67,4 +67,17 @@ FOUND: Final = (
     Found(
         "chat_template.jinja", "an error that does not name the bundle: a template that is wrong", b"{% x %}"
     ),
+    Found(
+        "tokenizer.json of a decoder",
+        "Exception of tokenizers: a conversation has a word that the vocabulary lacks, and there is no token for such",
+        zlib.decompress(
+            base64.b85decode(
+                "c-p;G%TB{E5d4+OTq_{ujViu?I|o3ONj6~N*pYWbDNX;K9S4b!J2_=Dws&U7-rXBXT_~-%7|iV=blxu)rnOb&!s{=f|5R-xzEfaDANR&p`aRX9G6"
+                "ta_`e)X9?#?L2df3xu8xwZb)-x&US(0l<K$-#}rp9{rMdM@KQt7N$M5WSUx%eS3CgdkPANOj)JtOtmgt`mw^O2vA$u$=(`gPaO$A2*?zPHSd#Ri#"
+                "C#N|{3?^vk$e+AFueQDILk!91SSQ2v_;T4s!${Y7ab}i+gvSK0oDVPJ!CaT>hfTJVmFFo1NwZBE1MsxUa4)dVJ-P4Dny8IDK`;wQ3_8+D~?#7`<*"
+                "EvGR3~zOK!t1_cO8wo>qxyT3!$psb9ZZ)lVMtvee1no}SnFQj1ViaYe_~yO6$<h^D<Gitc83@em~dwWDB(f@9&t@JsQ^cv4J<MT<rE-kT<C<rQrz"
+                "TA*rKG<oSZB}%L-I15!S6hb&LR|E)kq(NqJ-D+(v|#Fj!p~Mk~C{799@XOg*_i"
+            )
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ from ftool_runtime.chat.template import ChatTemplate
 from ftool_runtime.decoding.config import GenerationConfig
 from ftool_runtime.errors import BundleError, InputError, naming_bundle
 from ftool_runtime.json_reader import JsonError, read_json
-from ftool_runtime.text.encode import text_problem
+from ftool_runtime.text.encode import run_tokenizer, text_problem
 from ftool_runtime.text.generation_tokenizer import GenerationTokenizer
 
 _ROLE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -107,7 +107,9 @@ class ChatTokens:
     def _encoded(self, messages: Sequence[Message]) -> list[int]:
         if self._special is None or not any(self._special.search(text) for text in _strings(messages)):
             text = self._template.render(messages)
-            ids: list[int] = self._parsing.encode(text, add_special_tokens=False).ids
+            ids: list[int] = run_tokenizer(
+                self._parsing, text, what="conversation", add_special_tokens=False
+            ).ids
             expected = len(self._special.findall(text)) if self._special else 0
             if sum(number in self._tokens.special for number in ids) <= expected:
                 return ids
