@@ -188,7 +188,7 @@ def test_the_command_lists_mistakes_and_likely_label_errors(tiny_base: Path, tmp
     assert "computing features of texts 1 to 90 of 90" in shown.stderr
     assert "judging labels: part 5 of 5" in shown.stderr
     assert "costliest confusions: label" in shown.stdout
-    assert " words (by 5 heads on frozen features, each trained without the texts it judges)" in shown.stdout
+    assert " words (by 5 simple models, each trained without the texts it judges)" in shown.stdout
     found = json.loads(ftool("evaluate", str(tmp_path / "m"), "--mistakes", "--json").stdout)["mistakes"]
     assert found["counted"] == "entities"
     assert sum(one["count"] for one in found["confusions"]) == found["wrong_answers"] > 0
