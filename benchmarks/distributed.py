@@ -21,11 +21,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
-import ray
 
 from benchmarks.commands import write_result
 from benchmarks.search_threads import busy_seconds
@@ -65,7 +65,7 @@ def main() -> None:
         rows = len((folder / "one.jsonl").read_bytes().splitlines())
     result: dict[str, Any] = {
         "machine": describe_machine(),
-        "ray": ray.__version__,
+        "ray": version("ray"),
         "texts": options.texts,
         "worker_killed": options.kill,
         "parts": totals["parts"],

@@ -80,4 +80,17 @@ FOUND: Final = (
             )
         ),
     ),
+    Found(
+        "tokenizer.json of a decoder",
+        "more than 5 seconds: one token has the id 2,147,483,648, and the tokenizer was written out",
+        zlib.decompress(
+            base64.b85decode(
+                "c-p;G%Wm5+5d0N`xf-eEsLlgHzo3WSdI$=GrB*Q!iWIn%9oO-{cZUpWRXIl|?GDME(Y{V<Pmyi#>S3X(>y=tAREmQ)Iu+0l&I#7*rm_C{0*Ft|Hi"
+                "Z}REa=lo*+#xAIWoZ~@(B?i<=r>LWO?jpdk7J?TJ4wwb)2H@M?jncKEzHt`-jHQxF=(^6GWuadAWEeuO{SQcs}m+gnLHnn+f&cU*;pPC**GfQ+%6"
+                "`|Lc@rGh0sDrx`_TrXu*riMr2M@N0Z8j>a`onay|jq|&h`X#2UdiMZE>)EO58r)?jDA?7d&(2xnu^r`&84@>g0Ftqj+@YNN3<4F6VzobTW62N^3@"
+                "SXO8%JDuJ{W~9*B~f-qp4l?VkJ-Xpm5wfr{;$DG>-}Hv(hj5am(rvmVwJ6{`nJBi+0=Kyc8~<i+2>ut4!aj8v@Pf%C9l5<N_wY{u%V?J*cvzx!-R"
+                "TQ5Tap#J=rejtpanKb6VX3ryLKAo%Mqh0q%V+-~sAZnTa%0){5{cAfapUUc&(A5=Nc%<%^l~5MXYQcF9#K{bd)N&wl}hd(j{"
+            )
+        ),
+    ),
 )

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ftool_runtime.errors import InputError, is_one_of
+from ftool_runtime.errors import BundleError, InputError, is_one_of
 from ftool_runtime.limits import DEFAULT_LIMITS, Limits
 from ftool_runtime.text.encode import check_known, read_tokenizer, run_tokenizer, text_problem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+_LARGEST_ID: Final = 2**22
 
 
 class GenerationTokenizer:
@@ -63,9 +65,15 @@ class GenerationTokenizer:
         return self._spelled_out(text, encoding, [False] * len(encoding.ids))[0]
 
     def parsing_special_tokens(self) -> "Tokenizer":
-        """Return a copy of the tokenizer that turns special tokens spelled out in a text into these tokens."""
+        """Return a copy of the tokenizer that turns special tokens spelled out in a text into these tokens.
+
+        Raises BundleError if ids are far beyond those of any vocabulary.
+        """
         from tokenizers import Tokenizer
 
+        highest = max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+        if highest > _LARGEST_ID:  # `to_str` counts up to it
+            raise BundleError(f"tokenizer.json gives a token the id {highest}; export the bundle again")
         return Tokenizer.from_str(self.tokenizer.to_str())
 
     def count(self, text: str) -> int:
